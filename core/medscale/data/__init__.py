@@ -1,0 +1,1 @@
+"""Cases, prepared cohorts, splits and public data sets."""

@@ -1,0 +1,203 @@
+"""Every plugin as a row with a status, and loading one by name.
+
+A broken plugin is a value here, never a crash; asking for it by name raises its own first error.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from medscale import discovery
+from medscale.errors import PluginError, did_you_mean
+from medscale.spec import KINDS, PLUGIN_API, PluginSpec
+
+if TYPE_CHECKING:
+    from medscale.config import Options
+    from medscale.protocols import PluginContext
+
+OK = "ok"
+MISSING = "missing-dependency"
+INCOMPATIBLE = "incompatible"
+CONFLICT = "conflict"
+BROKEN = "broken"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PluginRecord:
+    """One row of `medscale list`."""
+
+    kind: str
+    name: str
+    distribution: str
+    version: str
+    value: str
+    status: str
+    summary: str = ""
+    message: str = ""
+    spec: PluginSpec | None = None
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A plugin whose class and options model are imported."""
+
+    spec: PluginSpec
+    version: str
+    target: type[Any]
+    config: type[Options]
+
+    def construct(self, config: Options, context: PluginContext) -> Any:
+        """Return an instance."""
+        return self.target(config, context)
+
+
+class Registry:
+    """The plugins installed in this environment, scanned once."""
+
+    @functools.cached_property
+    def records(self) -> tuple[PluginRecord, ...]:
+        """Every declared plugin with its status; loads specs only."""
+        found = discovery.find()
+        names = [(entry.kind, entry.name) for entry in found]
+        return tuple(
+            _conflict(entry, found)
+            if names.count((entry.kind, entry.name)) > 1
+            else _examine(entry)
+            for entry in found
+        )
+
+    def of_kind(self, kind: str) -> tuple[PluginRecord, ...]:
+        """Return the rows of one kind."""
+        return tuple(record for record in self.records if record.kind == kind)
+
+    def named(self, name: str) -> tuple[PluginRecord, ...]:
+        """Return the rows of that name in any kind."""
+        return tuple(record for record in self.records if record.name == name)
+
+    def record(self, kind: str, name: str) -> PluginRecord:
+        """Return one row.
+
+        Raises:
+            PluginError: If no plugin of that kind has that name; says which are near.
+        """
+        rows = self.of_kind(kind)
+        for row in rows:
+            if row.name == name:
+                return row
+        raise PluginError(
+            f"no {kind} is called {name!r}: {did_you_mean(name, {row.name for row in rows})} "
+            f"(`medscale list {kind}` shows all)"
+        )
+
+    def load(self, kind: str, name: str) -> Plugin:
+        """Import a plugin's class and options model.
+
+        Raises:
+            PluginError: If it is unknown or cannot be used; chained to the first cause.
+        """
+        record = self.record(kind, name)
+        if record.status != OK or record.spec is None:
+            raise PluginError(
+                f"{kind} {name!r} of {record.distribution} cannot be used "
+                f"({record.status}: {record.message})"
+            ) from record.error
+        spec = record.spec
+        try:
+            target = discovery.find_object(spec.target)
+            config = discovery.find_object(spec.config)
+        except (Exception, SystemExit) as error:
+            raise PluginError(
+                f"{kind} {name!r} of {record.distribution} cannot be imported "
+                f"({describe_failure(error)})"
+            ) from error
+        return Plugin(spec, record.version, target, config)
+
+
+@functools.cache
+def default_registry() -> Registry:
+    """Return the registry of this process."""
+    return Registry()
+
+
+def describe_failure(error: BaseException) -> str:
+    """Return the type, message and place (file:line) of an error in one line."""
+    frames = traceback.extract_tb(error.__traceback__)
+    text = f"{type(error).__name__}: {error}".strip().rstrip(":")
+    if not frames:
+        return text
+    return f"{text} at {frames[-1].filename}:{frames[-1].lineno}"
+
+
+def _row(entry: discovery.Found, status: str, **more: Any) -> PluginRecord:
+    return PluginRecord(
+        kind=entry.kind,
+        name=entry.name,
+        distribution=entry.distribution,
+        version=entry.version,
+        value=entry.value,
+        status=status,
+        **more,
+    )
+
+
+def _conflict(entry: discovery.Found, found: list[discovery.Found]) -> PluginRecord:
+    rivals = [
+        other.distribution
+        for other in found
+        if (other.kind, other.name) == (entry.kind, entry.name) and other != entry
+    ]
+    return _row(
+        entry,
+        CONFLICT,
+        message=f"{entry.kind} {entry.name!r} is also declared by {', '.join(rivals)}: "
+        "uninstall all but one",
+    )
+
+
+def _examine(entry: discovery.Found) -> PluginRecord:
+    try:
+        spec = discovery.load(entry.kind, entry.name)
+    except (Exception, SystemExit) as error:
+        return _row(entry, BROKEN, message=describe_failure(error), error=error)
+    if not isinstance(spec, PluginSpec):
+        return _row(
+            entry,
+            BROKEN,
+            message=f"{entry.value} is a {type(spec).__name__}, expected a medscale PluginSpec",
+        )
+    if (spec.kind, spec.name) != (entry.kind, entry.name):
+        return _row(
+            entry,
+            BROKEN,
+            message=f"its spec calls itself {spec.kind} {spec.name!r}, its entry point "
+            f"{entry.kind} {entry.name!r}: make them equal",
+        )
+    if spec.api != PLUGIN_API:
+        older = "the plugin" if spec.api < PLUGIN_API else "medscale"
+        return _row(
+            entry,
+            INCOMPATIBLE,
+            summary=spec.summary,
+            spec=spec,
+            message=f"written for plugin API {spec.api}, this medscale has {PLUGIN_API}: "
+            f"upgrade {older}",
+        )
+    missing = [name for name in spec.requires if importlib.util.find_spec(name) is None]
+    if missing:
+        return _row(
+            entry,
+            MISSING,
+            summary=spec.summary,
+            spec=spec,
+            message=f"needs {', '.join(missing)}: pip install {entry.distribution} again, or "
+            f"install {'it' if len(missing) == 1 else 'them'}",
+        )
+    return _row(entry, OK, summary=spec.summary, spec=spec)
+
+
+__all__ = ["KINDS", "Plugin", "PluginRecord", "Registry", "default_registry", "describe_failure"]
