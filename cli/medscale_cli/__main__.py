@@ -1,0 +1,66 @@
+"""Entry point of `medscale`: a fast path for `list`, and errors as one sentence."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run the command line and exit with its status."""
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["list"]:
+        from medscale_cli import listing
+
+        # Typer costs more than the whole listing; what the fast path does not know it leaves.
+        code = listing.fast_path(arguments[1:])
+        if code is not None:
+            sys.exit(code)
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit status.
+
+    0 done, 1 usage or user error, 2 some trials failed, 130 interrupted. `--debug` anywhere (or
+    MEDSCALE_DEBUG=1) shows tracebacks.
+    """
+    debug = "--debug" in arguments or os.environ.get("MEDSCALE_DEBUG") == "1"
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    import click
+
+    from medscale.errors import MedscaleError, explain_os_error
+    from medscale_cli.app import app
+
+    try:
+        code = app(args=arguments, prog_name="medscale", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 1
+    except (click.Abort, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)  # noqa: T201
+        return INTERRUPTED
+    except MedscaleError as error:
+        if debug:
+            raise
+        return fail(str(error), error.exit_code)
+    except OSError as error:
+        explained = explain_os_error(error)
+        if debug or explained is None:
+            raise
+        return fail(str(explained), explained.exit_code)
+    return int(code or 0)
+
+
+def fail(message: str, code: int) -> int:
+    """Print an error for a person and return the exit status."""
+    print(f"error: {message}", file=sys.stderr)  # noqa: T201
+    return code
+
+
+if __name__ == "__main__":
+    main()
