@@ -29,21 +29,15 @@ def run(arguments: list[str]) -> int:
     """
     debug = "--debug" in arguments or os.environ.get("MEDSCALE_DEBUG") == "1"
     arguments = [argument for argument in arguments if argument != "--debug"]
-    import click
+    import typer
 
     from medscale.errors import MedscaleError, explain_os_error
     from medscale_cli.app import app
 
     try:
         code = app(args=arguments, prog_name="medscale", standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
-    except click.ClickException as error:
-        error.show()
-        return 1
-    except (click.Abort, KeyboardInterrupt):
-        print("interrupted", file=sys.stderr)  # noqa: T201
-        return INTERRUPTED
+    except typer.TyperException as error:
+        return fail(f"{error} (`medscale {' '.join(arguments[:1])} --help` explains)", 1)
     except MedscaleError as error:
         if debug:
             raise
