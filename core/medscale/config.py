@@ -50,7 +50,9 @@ def parse_settings(settings: Iterable[str]) -> OptionTree:
             try:
                 value = json.loads(value)
             except json.JSONDecodeError as error:
-                raise ConfigError(f"--set {path} got {value!r}, which is not JSON: {error}") from None
+                raise ConfigError(
+                    f"--set {path} got {value!r}, which is not JSON: {error}"
+                ) from None
         place = tree.setdefault(owner, {})
         for key in keys[:-1]:
             place = place.setdefault(key, {})

@@ -153,7 +153,8 @@ class Registrar(Protocol):
 
     def displacement(self, *, codes: Tensor, shape: tuple[int, ...]) -> Tensor:
         """Return displacements (B, D, *shape) in voxels of `shape`, for use as a pull-back:
-        warped(x) = moving(x + u(x))."""
+        warped(x) = moving(x + u(x)).
+        """
 
 
 @runtime_checkable

@@ -1,0 +1,201 @@
+"""Preparing a cohort: load every case once, check it, resample it, cache it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medscale.data.cases import Array, Case, Sample, Task
+from medscale.data.cohort import Cohort, build_cohort, is_saved, open_cohort, save_cohort
+from medscale.data.options import PrepareOptions
+from medscale.data.resample import resample, resample_labels, resample_masks
+from medscale.errors import ConfigError, DataError
+from medscale.identity import array_key, content_key
+from medscale.protocols import Dataset
+
+PREPARE_VERSION = 1
+"""Raised when the same options prepare other arrays."""
+
+Progress = Callable[[int, int], None]
+"""Called with the number of cases done and their total."""
+
+
+def prepared_cohort(
+    dataset: Dataset,
+    *,
+    identity: Mapping[str, Any],
+    options: PrepareOptions,
+    cache: Path,
+    progress: Progress,
+) -> Cohort:
+    """Return the prepared cohort, from the cache where it is there already.
+
+    Args:
+        dataset: The constructed data set.
+        identity: Its name, behavior and resolved options.
+        options: Shape and intensity.
+        cache: Folder of prepared cohorts.
+        progress: Told of each prepared case; not called when the cache has it all.
+
+    Raises:
+        DataError: If a case is not usable; names its files.
+    """
+    cases = tuple(dataset.cases())
+    check_cases(cases)
+    key = content_key(
+        {
+            "version": PREPARE_VERSION,
+            "dataset": dict(identity),
+            "options": options.model_dump(mode="json"),
+            "cases": [_fingerprint(case) for case in cases],
+        }
+    )
+    folder = cache / "cohorts" / key
+    if not is_saved(folder):
+        save_cohort(prepare(dataset, cases, options, progress), folder)
+    return open_cohort(folder)
+
+
+def prepare(
+    dataset: Dataset, cases: Sequence[Case], options: PrepareOptions, progress: Progress
+) -> Cohort:
+    """Load, check and resample every case."""
+    tasks = dataset.tasks
+    images: Array | None = None
+    labels: Array | None = None
+    spacing = np.ones((len(cases), 0))
+    keys: list[str] = []
+    for row, case in enumerate(cases):
+        sample = dataset.load(case)
+        check_sample(case, sample, tasks)
+        dims = len(sample.spatial_shape)
+        try:
+            shape = options.resolved_shape(dims)
+        except ValueError as error:
+            raise ConfigError(f"--shape: {error} ({describe_case(case)})") from None
+        image = np.asarray(sample.image, dtype=np.float32)
+        if images is None or labels is None:
+            images = np.empty((len(cases), image.shape[0], *shape), dtype=np.float32)
+            masks = np.shape(sample.label)[:-dims]
+            labels = np.empty((len(cases), *masks, *shape), dtype=np.uint8)
+            spacing = np.ones((len(cases), dims))
+        if (image.shape[0], *shape) != images.shape[1:]:
+            raise DataError(
+                f"{describe_case(case)} has {image.shape[0]} channels and {dims} dimensions, but "
+                f"{describe_case(cases[0])} has {images.shape[1]} and {images.ndim - 2}; "
+                "a study needs one kind of image"
+            )
+        keys.append(array_key(image))
+        images[row] = scale(resample(image, shape), options.intensity)
+        label = np.asarray(sample.label)
+        prepared = resample_labels if label.ndim == dims else resample_masks
+        resampled = prepared(label, shape)
+        if resampled.shape != labels.shape[1:]:
+            raise DataError(
+                f"{describe_case(case)} has a label of shape {label.shape}, but "
+                f"{describe_case(cases[0])} has another number of masks; give every case the same"
+            )
+        labels[row] = resampled
+        spacing[row] = np.asarray(sample.spacing) * np.array(sample.spatial_shape) / np.array(shape)
+        progress(row + 1, len(cases))
+    assert images is not None
+    assert labels is not None
+    return build_cohort(tuple(cases), images, labels, spacing, tuple(keys))
+
+
+def scale(image: Array, intensity: str) -> Array:
+    """Scale each image (C, *S) to [0, 1], channel by channel.
+
+    An image whose percentiles coincide (a mostly constant background) falls back to its range.
+    """
+    axes = tuple(range(1, image.ndim))
+    low, high = image.min(axis=axes, keepdims=True), image.max(axis=axes, keepdims=True)
+    if intensity == "percentile":
+        inner = np.percentile(image, [0.5, 99.5], axis=axes, keepdims=True).astype(np.float32)
+        usable = inner[1] > inner[0]
+        low, high = np.where(usable, inner[0], low), np.where(usable, inner[1], high)
+    extent = np.where(high > low, high - low, 1.0)
+    scaled: Array = np.clip((image - low) / extent, 0.0, 1.0).astype(np.float32)
+    return scaled
+
+
+def check_cases(cases: Sequence[Case]) -> None:
+    """Refuse a list of cases that no study can use.
+
+    Raises:
+        DataError: If it is empty or an id stands twice.
+    """
+    if not cases:
+        raise DataError("the data set has no cases; check --data and the data set's options")
+    seen: set[str] = set()
+    for case in cases:
+        if case.id in seen:
+            raise DataError(f"two cases are called {case.id!r}; give each case a name of its own")
+        seen.add(case.id)
+
+
+def check_sample(case: Case, sample: Sample, tasks: Mapping[str, Task]) -> None:
+    """Refuse pixels that would poison a study in silence.
+
+    Raises:
+        DataError: One sentence that names the case and its files.
+    """
+    name = describe_case(case)
+    image, label = np.asarray(sample.image), np.asarray(sample.label)
+    if image.ndim not in (3, 4) or image.dtype.kind not in "fiub":
+        raise DataError(
+            f"{name}: the image is an array of {image.dtype} with shape {image.shape}, expected "
+            "real numbers with a channel axis and two or three spatial ones"
+        )
+    dims = image.ndim - 1
+    if not np.isfinite(image).all():
+        raise DataError(f"{name}: the image holds NaN or infinite values; mend or remove this case")
+    if any(float(channel.max()) == float(channel.min()) for channel in image):
+        raise DataError(f"{name}: the image is constant (one grey value); mend or remove this case")
+    if label.shape[-dims:] != image.shape[1:] or label.ndim not in (dims, dims + 1):
+        raise DataError(
+            f"{name}: the label has shape {label.shape}, the image {image.shape[1:]}; "
+            "they have to be of the same size"
+        )
+    if label.dtype.kind not in "iub":
+        raise DataError(f"{name}: the label holds {label.dtype}, expected integers or booleans")
+    if len(sample.spacing) != dims or not all(math.isfinite(s) and s > 0 for s in sample.spacing):
+        raise DataError(
+            f"{name}: the voxel spacing is {sample.spacing}, expected {dims} sizes in mm"
+        )
+    known = {value for task in tasks.values() for value in task.labels}
+    if label.ndim == dims + 1:
+        if known and max(known) >= len(label):
+            raise DataError(
+                f"{name}: there are {len(label)} masks, but a task names mask {max(known)}"
+            )
+        return
+    unknown = sorted({int(value) for value in np.unique(label)} - known - {0})
+    if unknown:
+        raise DataError(
+            f"{name}: the label holds the unknown value{'s' if len(unknown) > 1 else ''} "
+            f"{', '.join(map(str, unknown[:5]))}, expected 0 and {sorted(known)}"
+        )
+
+
+def describe_case(case: Case) -> str:
+    """Return the case for an error message, with the files it is read from."""
+    if not case.files:
+        return f"case {case.id}"
+    return f"case {case.id} ({', '.join(str(path) for path in case.files)})"
+
+
+def _fingerprint(case: Case) -> list[Any]:
+    """Return what notices a changed file without reading it."""
+    files: list[list[Any]] = []
+    for path in case.files:
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise DataError(f"cannot read {path} of case {case.id}: {error.strerror}") from None
+        files.append([str(path.absolute()), status.st_size, status.st_mtime_ns])
+    return [case.id, case.subject, case.group, case.position, files]

@@ -1,0 +1,1 @@
+"""Training one network on n images: augmentation, budget, loop, scores."""
