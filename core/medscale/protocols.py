@@ -152,8 +152,9 @@ class Registrar(Protocol):
         """
 
     def displacement(self, *, codes: Tensor, shape: tuple[int, ...]) -> Tensor:
-        """Return displacements (B, D, *shape) in voxels of `shape`, for use as a pull-back:
-        warped(x) = moving(x + u(x)).
+        """Return displacements (B, D, *shape) in voxels of `shape`.
+
+        They are pull-backs: warped(x) = moving(x + u(x)).
         """
 
 

@@ -57,7 +57,8 @@ class Cohort:
     def target(self, task: Task) -> Array:
         """Return (N, *S) uint8, 1 where the task's structure is."""
         if self.labels.ndim == self.images.ndim:
-            return self.labels[:, list(task.labels)].any(axis=1).astype(np.uint8)
+            masks: Array = self.labels[:, list(task.labels)]
+            return np.asarray(masks.any(axis=1), dtype=np.uint8)
         return np.isin(self.labels, task.labels).astype(np.uint8)
 
     def duplicates(self) -> tuple[tuple[str, ...], ...]:

@@ -20,8 +20,8 @@ def _weights(size: int, target: int) -> Array:
     support = max(factor, 1.0)
     centres = (np.arange(target) + 0.5) * factor - 0.5
     distance = np.abs(np.arange(size)[None, :] - centres[:, None])
-    weights = np.maximum(0.0, 1.0 - distance / support)
-    weights = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    weights: Array = np.maximum(0.0, 1.0 - distance / support)
+    weights = np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float32)
     weights.flags.writeable = False
     return weights
 
@@ -56,7 +56,7 @@ def resample_labels(label: Array, shape: tuple[int, ...]) -> Array:
         return label.astype(np.uint8)
     values = np.unique(label)
     shares = resample(np.stack([label == value for value in values]), shape)
-    return values[np.argmax(shares, axis=0)].astype(np.uint8)
+    return np.asarray(values[np.argmax(shares, axis=0)], dtype=np.uint8)
 
 
 def resample_masks(masks: Array, shape: tuple[int, ...]) -> Array:

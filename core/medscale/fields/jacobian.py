@@ -24,7 +24,8 @@ def jacobian_determinant(displacement: Tensor) -> Tensor:
         dim=-2,
     )
     identity = torch.eye(dims, dtype=displacement.dtype, device=displacement.device)
-    return torch.linalg.det(gradient + identity)
+    determinant: Tensor = torch.linalg.det(gradient + identity)
+    return determinant
 
 
 def folding_share(displacement: Tensor) -> Tensor:

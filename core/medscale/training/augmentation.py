@@ -46,8 +46,8 @@ def draw(
     planes = dims * (dims - 1) // 2
     shears = dims * (dims - 1)
     drawn = torch.rand(count, dims + 1 + planes + dims + shears + 1 + _KNOTS, generator=generator)
-    flips, on, angles, scales, shear, tone_on, tones = drawn.split(
-        [dims, 1, planes, dims, shears, 1, _KNOTS], dim=1
+    flips, on, angles, scales, shear, tone_on, tones = torch.split(
+        drawn, [dims, 1, planes, dims, shears, 1, _KNOTS], dim=1
     )
     identity = torch.eye(dims).expand(count, dims, dims)
     matrix = _shear((2 * shear - 1) * options.shear, identity)
@@ -112,7 +112,7 @@ def apply(
         grid = grid + moves.movedim(1, -1)
     # One gather for image and mask together: the grid is read once.
     warped = sample(torch.cat([images, batch.masks], dim=1), grid)
-    images, masks = warped.split([images.shape[1], batch.masks.shape[1]], dim=1)
+    images, masks = torch.split(warped, [images.shape[1], batch.masks.shape[1]], dim=1)
     return batch.replace(
         images=_shift_intensity(images, parameters.intensity.to(images), options),
         masks=(masks >= 0.5).to(images.dtype),

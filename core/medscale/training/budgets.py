@@ -39,7 +39,7 @@ def make_schedule(options: TrainingOptions, images: int) -> Schedule:
     if options.budget == "epochs":
         epoch_size = math.ceil(images / options.batch_size)
         steps = options.amount * epoch_size
-        validate_at = range(epoch_size, steps + 1, epoch_size)
+        validate_at = list(range(epoch_size, steps + 1, epoch_size))
     else:
         steps = options.amount
         if options.budget == "samples":
