@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,12 +54,13 @@ class Cohort:
         """The number of image channels C."""
         return int(self.images.shape[1])
 
-    def target(self, task: Task) -> Array:
-        """Return (N, *S) uint8, 1 where the task's structure is."""
+    def target(self, task: Task, rows: Sequence[int] | None = None) -> Array:
+        """Return (len(rows), *S) uint8, 1 where the task's structure is; all rows by default."""
+        labels: Array = self.labels if rows is None else self.labels[list(rows)]
         if self.labels.ndim == self.images.ndim:
-            masks: Array = self.labels[:, list(task.labels)]
+            masks: Array = labels[:, list(task.labels)]
             return np.asarray(masks.any(axis=1), dtype=np.uint8)
-        return np.isin(self.labels, task.labels).astype(np.uint8)
+        return np.isin(labels, task.labels).astype(np.uint8)
 
     def duplicates(self) -> tuple[tuple[str, ...], ...]:
         """Return groups of cases of different subjects whose images are the same to the bit."""

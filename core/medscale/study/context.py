@@ -6,7 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from medscale.seeding import derive_seed, numpy_generator, torch_generator
+
 if TYPE_CHECKING:
+    import numpy as np
+    import torch
     from torch import nn
 
     from medscale.data.cases import Task
@@ -34,7 +38,7 @@ class TrialContext:
         training: Budget, optimiser and checkpoint options.
         augmentation: The baseline augmentation of every arm.
         device: Where tensors live, as torch spells it.
-        seed: Derives a seed from the name of a stream, the same for every arm.
+        replicate: Seed shared by every arm and network of this replicate and size.
         progress: Takes the done fraction, often.
     """
 
@@ -49,8 +53,20 @@ class TrialContext:
     training: TrainingOptions
     augmentation: AugmentationOptions
     device: str
-    seed: Callable[..., int]
+    replicate: int
     progress: Progress
+
+    def seed(self, stream: str) -> int:
+        """Return the seed of a stream; every arm of the replicate gets the same one."""
+        return derive_seed(self.replicate, stream)
+
+    def numpy_generator(self, stream: str) -> np.random.Generator:
+        """Return numpy's generator of a stream."""
+        return numpy_generator(self.replicate, stream)
+
+    def torch_generator(self, stream: str) -> torch.Generator:
+        """Return a CPU torch generator of a stream."""
+        return torch_generator(self.replicate, stream)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,91 @@
+"""Random elastic deformation: normal offsets on a coarse control grid, made smooth.
+
+The distribution is that of MONAI's `Rand2DElastic` without its affine part (Chu et al. 2025,
+section 3.1), drawn for a whole batch at once. In 3-D, where the paper is silent, the same control
+grid is interpolated linearly.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+
+from medscale.errors import ConfigError
+from medscale.fields.warp import warp
+from medscale_augmenter_red.config import RedOptions
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from medscale.protocols import Batch, PluginContext, PoolView
+
+
+class RandomElastic:
+    """A distribution over random elastic deformations."""
+
+    def __init__(self, config: RedOptions, context: PluginContext) -> None:
+        if config.magnitude_max < config.magnitude_min:
+            raise ConfigError(
+                f"option red.magnitude_max got {config.magnitude_max:g}, expected at least "
+                f"red.magnitude_min, {config.magnitude_min:g}"
+            )
+        self._config = config
+
+    def fit(self, view: PoolView) -> None:
+        """Learn nothing: the deformations are random."""
+
+    def displacements(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Return (B, D, *S) displacements in pixels, zero for the samples left alone.
+
+        Where no sample of the batch is deformed, the field is a single zero that covers the image.
+        """
+        shape = tuple(batch.images.shape[2:])
+        count, dims = len(batch.images), len(shape)
+        config = self._config
+        chance, magnitude = torch.rand(count, 2, generator=generator).unbind(1)
+        grid = [control_points(n, config.spacing) for n in shape]
+        # Every sample draws its offsets, deformed or not, so that `prob` shifts no stream.
+        offsets = torch.randn(count, dims, *grid, generator=generator)
+        chosen = torch.nonzero(chance < config.prob)[:, 0]
+        if len(chosen) == 0:
+            return batch.images.new_zeros(count, dims, *[1] * dims)
+        extent = config.magnitude_max - config.magnitude_min
+        sigma = config.magnitude_min + extent * magnitude[chosen]
+        offsets = (offsets[chosen] * sigma.view(-1, *[1] * (dims + 1))).to(batch.images.device)
+        field = batch.images.new_zeros(count, dims, *shape)
+        field[chosen.to(field.device)] = interpolate(offsets, shape, config.spacing)
+        return field
+
+    def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """Warp images linearly and masks with threshold ½; zero outside."""
+        shape = tuple(batch.images.shape[2:])
+        field = self.displacements(batch, generator)
+        if tuple(field.shape[2:]) != shape:
+            return batch
+        return batch.replace(
+            images=warp(batch.images, field),
+            masks=(warp(batch.masks, field) >= 0.5).to(batch.masks.dtype),
+        )
+
+
+def control_points(size: int, spacing: float) -> int:
+    """Return how many control points an axis has: they cover it, with one more on each side."""
+    if size % 2 == 0:
+        return math.ceil((size - 1) / (2 * spacing) + 0.5) * 2 + 2
+    return math.ceil((size - 1) / (2 * spacing)) * 2 + 3
+
+
+def interpolate(offsets: Tensor, shape: tuple[int, ...], spacing: float) -> Tensor:
+    """Interpolate offsets (B, D, *control grid) to displacements (B, D, *shape).
+
+    Bicubic in 2-D, as MONAI; both grids have the same centre.
+    """
+    mode = "bicubic" if len(shape) == 2 else "trilinear"
+    whole = [math.floor(n * spacing) for n in offsets.shape[2:]]
+    field = F.interpolate(offsets, size=whole, mode=mode, align_corners=False)
+    for axis, (have, want) in enumerate(zip(whole, shape, strict=True), start=2):
+        field = field.narrow(axis, (have - want) // 2, want)
+    return field
