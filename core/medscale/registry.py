@@ -1,18 +1,18 @@
 """Every plugin as a row with a status, and loading one by name.
 
 A broken plugin is a value here, never a crash; asking for it by name raises its own first error.
+`medscale list` pays for every import of this module, so what only failures need is imported there.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib.util
-import traceback
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from medscale import discovery
-from medscale.errors import PluginError, did_you_mean
 from medscale.spec import KINDS, PLUGIN_API, PluginSpec
 
 if TYPE_CHECKING:
@@ -26,9 +26,21 @@ CONFLICT = "conflict"
 BROKEN = "broken"
 
 
-@dataclass(frozen=True, kw_only=True)
-class PluginRecord:
-    """One row of `medscale list`."""
+class PluginRecord(NamedTuple):
+    """One row of `medscale list`.
+
+    Attributes:
+        kind: The kind of plugin.
+        name: What a user types.
+        distribution: Who declares it.
+        version: The distribution's version.
+        value: Where its spec is, as `"module:NAME"`.
+        status: `OK`, `MISSING`, `INCOMPATIBLE`, `CONFLICT` or `BROKEN`.
+        summary: One line, where the spec could be read.
+        message: What is wrong and what to do; "" where nothing is.
+        spec: The spec, where it could be read.
+        error: What its import raised first.
+    """
 
     kind: str
     name: str
@@ -42,8 +54,7 @@ class PluginRecord:
     error: BaseException | None = None
 
 
-@dataclass(frozen=True)
-class Plugin:
+class Plugin(NamedTuple):
     """A plugin whose class and options model are imported."""
 
     spec: PluginSpec
@@ -57,17 +68,22 @@ class Plugin:
 
 
 class Registry:
-    """The plugins installed in this environment, scanned once."""
+    """Plugins and their status, scanned once.
+
+    Args:
+        found: The declared plugins; by default all that are installed in this environment.
+    """
+
+    def __init__(self, found: Iterable[discovery.Found] | None = None) -> None:
+        self._found = found
 
     @functools.cached_property
     def records(self) -> tuple[PluginRecord, ...]:
         """Every declared plugin with its status; loads specs only."""
-        found = discovery.find()
-        names = [(entry.kind, entry.name) for entry in found]
+        found = discovery.find() if self._found is None else list(self._found)
+        rivals = Counter((entry.kind, entry.name) for entry in found)
         return tuple(
-            _conflict(entry, found)
-            if names.count((entry.kind, entry.name)) > 1
-            else _examine(entry)
+            _conflict(entry, found) if rivals[entry.kind, entry.name] > 1 else _examine(entry)
             for entry in found
         )
 
@@ -85,6 +101,8 @@ class Registry:
         Raises:
             PluginError: If no plugin of that kind has that name; says which are near.
         """
+        from medscale.errors import PluginError, did_you_mean
+
         rows = self.of_kind(kind)
         for row in rows:
             if row.name == name:
@@ -100,14 +118,16 @@ class Registry:
         Raises:
             PluginError: If it is unknown or cannot be used; chained to the first cause.
         """
+        from medscale.errors import PluginError
+
         record = self.record(kind, name)
         if record.status != OK or record.spec is None:
             raise PluginError(
                 f"{kind} {name!r} of {record.distribution} cannot be used "
                 f"({record.status}: {record.message})"
             ) from record.error
-        spec = record.spec
         try:
+            spec = discovery.load(kind, name, record.value)
             target = discovery.find_object(spec.target)
             config = discovery.find_object(spec.config)
         except (Exception, SystemExit) as error:
@@ -126,6 +146,8 @@ def default_registry() -> Registry:
 
 def describe_failure(error: BaseException) -> str:
     """Return the type, message and place (file:line) of an error in one line."""
+    import traceback
+
     frames = traceback.extract_tb(error.__traceback__)
     text = f"{type(error).__name__}: {error}".strip().rstrip(":")
     if not frames:
@@ -161,8 +183,9 @@ def _conflict(entry: discovery.Found, found: list[discovery.Found]) -> PluginRec
 
 def _examine(entry: discovery.Found) -> PluginRecord:
     try:
-        spec = discovery.load(entry.kind, entry.name)
-    except (Exception, SystemExit) as error:
+        # A manager of stevedore for each row would cost more than all the specs together.
+        spec = discovery.find_object(entry.value)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
         return _row(entry, BROKEN, message=describe_failure(error), error=error)
     if not isinstance(spec, PluginSpec):
         return _row(
@@ -187,7 +210,7 @@ def _examine(entry: discovery.Found) -> PluginRecord:
             message=f"written for plugin API {spec.api}, this medscale has {PLUGIN_API}: "
             f"upgrade {older}",
         )
-    missing = [name for name in spec.requires if importlib.util.find_spec(name) is None]
+    missing = [name for name in spec.requires if not _is_installed(name)]
     if missing:
         return _row(
             entry,
@@ -200,4 +223,26 @@ def _examine(entry: discovery.Found) -> PluginRecord:
     return _row(entry, OK, summary=spec.summary, spec=spec)
 
 
-__all__ = ["KINDS", "Plugin", "PluginRecord", "Registry", "default_registry", "describe_failure"]
+@functools.cache
+def _is_installed(module: str) -> bool:
+    """Tell whether a top-level module is there, without importing it."""
+    try:
+        return importlib.util.find_spec(module.partition(".")[0]) is not None
+    except ValueError:
+        # A stand-in in sys.modules without a spec: imported is as good as installed.
+        return True
+
+
+__all__ = [
+    "BROKEN",
+    "CONFLICT",
+    "INCOMPATIBLE",
+    "KINDS",
+    "MISSING",
+    "OK",
+    "Plugin",
+    "PluginRecord",
+    "Registry",
+    "default_registry",
+    "describe_failure",
+]

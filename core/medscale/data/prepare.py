@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 
 from medscale.data.cases import Array, Case, Sample, Task
-from medscale.data.cohort import Cohort, build_cohort, is_saved, open_cohort, save_cohort
+from medscale.data.cohort import (
+    Cohort,
+    build_cohort,
+    is_saved,
+    open_cohort,
+    save_cohort,
+)
 from medscale.data.options import PrepareOptions
 from medscale.data.resample import resample, resample_labels, resample_masks
 from medscale.errors import ConfigError, DataError
@@ -31,8 +37,8 @@ def prepared_cohort(
     options: PrepareOptions,
     cache: Path,
     progress: Progress,
-) -> Cohort:
-    """Return the prepared cohort, from the cache where it is there already.
+) -> tuple[Cohort, Path]:
+    """Return the prepared cohort and its folder, from the cache where it is there already.
 
     Args:
         dataset: The constructed data set.
@@ -57,7 +63,7 @@ def prepared_cohort(
     folder = cache / "cohorts" / key
     if not is_saved(folder):
         save_cohort(prepare(dataset, cases, options, progress), folder)
-    return open_cohort(folder)
+    return open_cohort(folder), folder
 
 
 def prepare(

@@ -69,7 +69,7 @@ class PluginTests(ConformanceTests):
     @pytest.fixture
     def config(self) -> Options:
         """The plugin's validated options."""
-        model = discovery.find_object(self.spec.config)
+        model: type[Options] = discovery.find_object(self.spec.config)
         return validate(model, self.options, self.spec.name)
 
     @pytest.fixture

@@ -12,6 +12,7 @@ pytest.register_assert_rewrite(
     "medscale.testing.base",
     "medscale.testing.dataset",
     "medscale.testing.executor",
+    "medscale.testing.images",
     "medscale.testing.recipe",
     "medscale.testing.registrar",
     "medscale.testing.spec",

@@ -1,0 +1,396 @@
+"""Unpacking archives that come from elsewhere: nothing lands outside, nothing is half there."""
+
+from __future__ import annotations
+
+import bz2
+import contextlib
+import gzip
+import io
+import lzma
+import os
+import secrets
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from medscale.data.members import Kind, Members, RefusedMemberError, check_link, safe_parts
+from medscale.data.progress import Progress, Step, in_words, silent
+from medscale.errors import DataError, StoreError, explain_os_error
+
+_CHUNK = 1 << 20
+_TAR_BLOCK = 512
+_LONGEST_LINK = 4096
+_LONGEST_NAME = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What an archive may grow to.
+
+    Attributes:
+        total: Bytes of all members together.
+        ratio: Times the archive's own size that its members may take together.
+        ratio_from: Bytes below which the ratio does not matter, as small text packs well.
+        members: Number of members.
+    """
+
+    total: int = 200_000_000_000
+    ratio: int = 1000
+    ratio_from: int = 1 << 26
+    members: int = 2_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Member:
+    """One entry of any kind of archive.
+
+    Attributes:
+        name: As the archive spells it.
+        kind: What it becomes.
+        target: Of a link, where it points to; of a hard link, the member it repeats.
+        open: Opens the content of a file; None for a hard link.
+    """
+
+    name: str
+    kind: Kind
+    target: str = ""
+    open: Callable[[], IO[bytes]] | None = None
+
+
+def extract(
+    archive: Path, target: Path, *, limits: Limits | None = None, progress: Progress = silent
+) -> None:
+    """Unpack an archive into a new folder, which appears only when it is whole.
+
+    The kind of archive (tar, also packed with gz, bz2 or xz; zip; 7z; a single gz file) is told
+    by its content.
+
+    Args:
+        archive: The archive.
+        target: The folder to make; it must not exist.
+        limits: What it may grow to.
+        progress: Told how far it is.
+
+    Raises:
+        DataError: If the archive is damaged, of no known kind, or has a member that must not be
+            unpacked; names archive and member.
+        StoreError: If the folder exists or cannot be written.
+    """
+    if os.path.lexists(target):
+        raise StoreError(f"{target} exists already: move or delete it, then try again")
+    with staging_folder(target) as staging:
+        unpack(archive, staging, limits=limits or Limits(), progress=progress)
+        staging.rename(target)
+
+
+@contextlib.contextmanager
+def staging_folder(target: Path) -> Iterator[Path]:
+    """Give a temporary folder beside the target; whatever is left in it at the end is removed.
+
+    Its name starts with a dot, so that a process that is killed leaves nothing that looks whole.
+    `leftovers` finds what such a process left.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = target.parent / f".{target.name}.partial-{os.getpid()}-{secrets.token_hex(4)}"
+    staging.mkdir()
+    try:
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def leftovers(target: Path) -> list[Path]:
+    """Return the temporary folders that killed processes left beside the target."""
+    return sorted(target.parent.glob(f".{target.name}.partial-*"))
+
+
+def unpack(archive: Path, folder: Path, *, limits: Limits, progress: Progress = silent) -> None:
+    """Unpack an archive into an existing, empty folder of the caller's own.
+
+    Raises:
+        DataError: As `extract`.
+        StoreError: As `extract`.
+    """
+    try:
+        writer = _Writer(archive, folder, limits)
+        kind = _kind_of(archive)
+        if kind == "zip":
+            _unpack_zip(archive, writer, progress)
+        elif kind == "7z":
+            _unpack_7z(archive, folder, writer)
+        else:
+            _unpack_stream(archive, kind, writer, progress)
+    except RefusedMemberError as error:
+        raise DataError(f"{archive.name} is not unpacked: {error}") from None
+    except (EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile) as error:
+        raise _damaged(archive, str(error)) from error
+    except NotImplementedError as error:
+        raise DataError(f"{archive.name} uses a packing method that is unknown: {error}") from error
+    except OSError as error:
+        # Decompressors raise plain OSErrors, which carry no number, for damaged streams.
+        if error.errno is None:
+            raise _damaged(archive, str(error)) from error
+        raise explain_os_error(error, str(folder)) or DataError(
+            f"cannot unpack {archive.name}: {error.strerror} ({error.filename})"
+        ) from error
+
+
+def _damaged(archive: Path, why: str) -> DataError:
+    return DataError(
+        f"{archive.name} is damaged or cut short ({why or 'unexpected end'}): get it again"
+    )
+
+
+class _Writer:
+    """Writes members below one folder and keeps count."""
+
+    def __init__(self, archive: Path, folder: Path, limits: Limits) -> None:
+        self._archive_size = archive.stat().st_size
+        self._folder = folder
+        self._limits = limits
+        self._members = Members()
+        self._count = 0
+        self._written = 0
+        self._files: dict[tuple[str, ...], Path] = {}
+
+    def admit(self, name: str, kind: Kind) -> tuple[str, ...]:
+        """Check a member's name and take note of it; return the parts of its path."""
+        try:
+            parts = safe_parts(name)
+            if not parts and kind is not Kind.DIRECTORY:
+                raise RefusedMemberError("has no name")
+            self._count += 1
+            if self._count > self._limits.members:
+                raise RefusedMemberError(f"is one more than {self._limits.members:,} members")
+            if parts:
+                self._members.add(parts, kind)
+        except RefusedMemberError as error:
+            raise _refused(name, error) from None
+        return parts
+
+    def write(self, member: _Member) -> None:
+        """Write one member."""
+        parts = self.admit(member.name, member.kind)
+        place = self._folder.joinpath(*parts)
+        if member.kind is Kind.DIRECTORY:
+            place.mkdir(parents=True, exist_ok=True)
+            return
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if member.kind is Kind.LINK:
+            try:
+                check_link(parts, member.target)
+            except RefusedMemberError as error:
+                raise _refused(member.name, error) from None
+            place.symlink_to(member.target.replace("\\", "/"))
+            return
+        if member.open is None:
+            source = self._files.get(safe_parts(member.target))
+            if source is None:
+                raise _refused(member.name, f"repeats {member.target!r}, which is not before it")
+            self._copy(source.open("rb"), place, member.name)
+        else:
+            self._copy(member.open(), place, member.name)
+        self._files[parts] = place
+
+    def count(self, size: int, name: str) -> None:
+        """Add to the bytes unpacked so far, and stop where they grow out of proportion."""
+        self._written += size
+        self.check_growth(self._written, name)
+
+    def check_growth(self, size: int, name: str) -> None:
+        """Refuse a size that is over the limits."""
+        limits = self._limits
+        if size > limits.total:
+            raise _refused(name, f"brings the archive over {in_words(limits.total)}")
+        if size > limits.ratio_from and size > limits.ratio * self._archive_size:
+            raise _refused(name, f"grows to over {limits.ratio} times the size of the archive")
+
+    def _copy(self, source: IO[bytes], place: Path, name: str) -> None:
+        # "x" neither overwrites nor follows a link.
+        with source, place.open("xb") as sink:
+            while chunk := source.read(_CHUNK):
+                self.count(len(chunk), name)
+                sink.write(chunk)
+
+
+def _refused(name: str, why: RefusedMemberError | str) -> RefusedMemberError:
+    shown = name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + "…"
+    return RefusedMemberError(f"member {shown!r} {why}")
+
+
+# --- streams: tar and single gz files -------------------------------------------------------
+
+
+class _Measured(io.BufferedIOBase):
+    """A stream that knows how much was read from it and remembers the end of that."""
+
+    def __init__(self, stream: IO[bytes], check: Callable[[int], None]) -> None:
+        super().__init__()
+        self._stream = stream
+        self._check = check
+        self._recent: deque[bytes] = deque(maxlen=4)
+        self.produced = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read as the stream does."""
+        data = self._stream.read(-1 if size is None else size)
+        self.produced += len(data)
+        self._recent.append(data)
+        self._check(self.produced)
+        return data
+
+    def block_at(self, offset: int) -> bytes:
+        """Return the tar block at an offset near the end of what was read."""
+        recent = b"".join(self._recent)
+        start = offset - (self.produced - len(recent))
+        return recent[start : start + _TAR_BLOCK] if start >= 0 else b""
+
+
+def _open_stream(raw: IO[bytes], kind: str) -> IO[bytes]:
+    if kind == "gz":
+        return gzip.GzipFile(fileobj=raw)  # type: ignore[return-value]
+    if kind == "bz2":
+        return bz2.BZ2File(raw)
+    if kind == "xz":
+        return lzma.LZMAFile(raw)
+    return raw
+
+
+def _unpack_stream(archive: Path, kind: str, writer: _Writer, progress: Progress) -> None:
+    size = archive.stat().st_size
+    with archive.open("rb") as raw:
+        stream = _open_stream(raw, kind)
+        head = stream.read(_TAR_BLOCK)
+        if not _is_tar(head, archive.name):
+            if kind != "gz":
+                raise DataError(f"{archive.name} holds no tar archive, expected one inside {kind}")
+            name = archive.name.removesuffix(".gz")
+            raw.seek(0)
+            writer.write(_Member(name=name, kind=Kind.FILE, open=lambda: _open_stream(raw, kind)))
+            progress(Step(task=f"unpacking {archive.name}", done=size, total=size))
+            return
+        raw.seek(0)
+        measured = _Measured(
+            _open_stream(raw, kind),
+            # Headers and padding are read too, so a stream is somewhat longer than its files.
+            lambda produced: writer.check_growth(produced // 2, "(headers)"),
+        )
+        with tarfile.open(fileobj=measured, mode="r|", bufsize=_CHUNK) as tar:
+            while (info := tar.next()) is not None:
+                writer.write(_tar_member(tar, info))
+                progress(Step(task=f"unpacking {archive.name}", done=raw.tell(), total=size))
+            # tarfile takes a damaged header, or no more data, for the end of the archive; the
+            # real end is a block of zeros.
+            if measured.block_at(tar.offset) != bytes(_TAR_BLOCK):
+                raise _damaged(archive, f"it does not end where its list ends, at {tar.offset}")
+
+
+def _tar_member(tar: tarfile.TarFile, info: tarfile.TarInfo) -> _Member:
+    if info.isdir():
+        return _Member(name=info.name, kind=Kind.DIRECTORY)
+    if info.issym():
+        return _Member(name=info.name, kind=Kind.LINK, target=info.linkname)
+    if info.islnk():
+        return _Member(name=info.name, kind=Kind.FILE, target=info.linkname)
+    if not info.isreg():
+        raise _refused(info.name, "is a device or another special file")
+
+    def content() -> IO[bytes]:
+        stream = tar.extractfile(info)
+        if stream is None:
+            raise _refused(info.name, "has no content")
+        return stream
+
+    return _Member(name=info.name, kind=Kind.FILE, open=content)
+
+
+# --- zip and 7z -----------------------------------------------------------------------------
+
+
+def _unpack_zip(archive: Path, writer: _Writer, progress: Progress) -> None:
+    with zipfile.ZipFile(archive) as packed:
+        entries = packed.infolist()
+        total, done = sum(entry.file_size for entry in entries), 0
+        writer.check_growth(total, "(all together)")
+        for entry in entries:
+            writer.write(_zip_member(packed, entry))
+            done += entry.file_size
+            progress(Step(task=f"unpacking {archive.name}", done=done, total=total))
+
+
+def _zip_member(packed: zipfile.ZipFile, entry: zipfile.ZipInfo) -> _Member:
+    # `filename` ends at the first NUL; what the archive really says is in `orig_filename`.
+    name = entry.orig_filename
+    if entry.flag_bits & 0x1:
+        raise _refused(name, "is encrypted")
+    mode = entry.external_attr >> 16
+    if stat.S_ISLNK(mode):
+        with packed.open(entry) as stream:
+            target = stream.read(_LONGEST_LINK).decode("utf-8", "surrogateescape")
+        return _Member(name=name, kind=Kind.LINK, target=target)
+    if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise _refused(name, "is a device or another special file")
+    if name.endswith(("/", "\\")):
+        return _Member(name=name, kind=Kind.DIRECTORY)
+    return _Member(name=name, kind=Kind.FILE, open=lambda: packed.open(entry))
+
+
+def _unpack_7z(archive: Path, folder: Path, writer: _Writer) -> None:
+    try:
+        import py7zr
+    except ImportError:
+        raise DataError(
+            f"{archive.name} is a 7z archive, which takes one more package: pip install py7zr "
+            "(or unpack it yourself and import the folder)"
+        ) from None
+    try:
+        with py7zr.SevenZipFile(archive) as packed:
+            if packed.needs_password():
+                raise DataError(f"{archive.name} is not unpacked: it is encrypted")
+            for entry in packed.files:
+                if entry.is_symlink or entry.is_junction or entry.is_socket:
+                    raise _refused(entry.filename, "is a link or a special file")
+                writer.admit(entry.filename, Kind.DIRECTORY if entry.is_directory else Kind.FILE)
+                writer.count(0 if entry.is_directory else entry.uncompressed, entry.filename)
+            packed.extractall(path=folder)
+    except (py7zr.exceptions.ArchiveError, ValueError) as error:
+        if isinstance(error, RefusedMemberError):
+            raise
+        raise _damaged(archive, str(error)) from error
+
+
+# --- telling what it is ---------------------------------------------------------------------
+
+_MAGIC = (
+    (b"PK\x03\x04", "zip"),
+    (b"PK\x05\x06", "zip"),
+    (b"7z\xbc\xaf\x27\x1c", "7z"),
+    (b"\x1f\x8b", "gz"),
+    (b"BZh", "bz2"),
+    (b"\xfd7zXZ\x00", "xz"),
+)
+
+
+def _kind_of(archive: Path) -> str:
+    with archive.open("rb") as stream:
+        head = stream.read(_TAR_BLOCK)
+    for magic, kind in _MAGIC:
+        if head.startswith(magic):
+            return kind
+    if _is_tar(head, archive.name):
+        return "tar"
+    page = head.lstrip().lower().startswith((b"<!doctype", b"<html"))
+    hint = "it is a web page, perhaps of a log-in or an error" if page else "perhaps it is damaged"
+    raise DataError(f"{archive.name} is no archive, expected tar, zip, 7z or gz: {hint}")
+
+
+def _is_tar(head: bytes, name: str) -> bool:
+    # The first tars (before POSIX) have no magic; their names must do.
+    return head[257:262] == b"ustar" or (len(head) == _TAR_BLOCK and ".tar" in name)

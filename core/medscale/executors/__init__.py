@@ -1,0 +1,1 @@
+"""The executors that come with core; others are plugins."""

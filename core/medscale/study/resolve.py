@@ -1,0 +1,269 @@
+"""Resolving a study: plugins loaded, options validated, data prepared and checked, trials planned.
+
+Every fault that can be found before the first training is found here, and nothing is written but
+the cohort cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medscale.config import validate
+from medscale.data.cases import Task
+from medscale.data.cohort import Cohort
+from medscale.data.prepare import Progress, describe_case, prepared_cohort
+from medscale.data.splits import make_split
+from medscale.errors import ConfigError, DataError, did_you_mean
+from medscale.protocols import PluginContext
+from medscale.registry import Plugin, Registry
+from medscale.seeding import seeded_torch
+from medscale.study.config import StudyConfig
+from medscale.study.plan import PlannedTrial, PluginIdentity, build_plan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A study that is ready to run.
+
+    Attributes:
+        config: As asked for, with defaults.
+        cohort: Prepared data.
+        cohort_folder: Where workers read it.
+        trials: The plan.
+        notes: What the user should know, in sentences.
+        parameters: Number of network parameters by backbone.
+        versions: Version of each plugin's distribution, by kind and name.
+    """
+
+    config: StudyConfig
+    cohort: Cohort
+    cohort_folder: Path
+    trials: tuple[PlannedTrial, ...]
+    notes: tuple[str, ...]
+    parameters: dict[str, int]
+    versions: dict[str, str]
+
+
+def resolve(
+    config: StudyConfig,
+    registry: Registry,
+    *,
+    data: Path | None,
+    cache: Path,
+    progress: Progress,
+    log: Callable[[str], None],
+) -> Study:
+    """Turn a configuration into a study.
+
+    Args:
+        config: What the user asked for.
+        registry: Installed plugins.
+        data: Folder of the data set, or None.
+        cache: Folder of caches.
+        progress: Told of prepared cases.
+        log: Takes messages of plugins.
+
+    Raises:
+        MedscaleError: One sentence about the first fault.
+    """
+    context = PluginContext(data=data, cache=cache, log=log)
+    loader = _Loader(config, registry, context)
+    dataset, dataset_identity = loader.construct("dataset", config.dataset)
+    tasks = choose_tasks(config, dataset.tasks)
+    recipe = loader.construct("recipe", config.recipe)[1]
+    arms = {
+        arm.label: tuple(
+            loader.construct("augmenter", name, *_aliases(arm.label, name))[1]
+            for name in arm.augmenters
+        )
+        for arm in config.arms
+    }
+    backbones = {name: loader.construct("backbone", name) for name in config.backbones}
+    loader.refuse_unused_options()
+
+    identity = dataset_identity.model_dump(mode="json")
+    cohort, folder = prepared_cohort(
+        dataset, identity=identity, options=config.prepare, cache=cache, progress=progress
+    )
+    parameters = {
+        name: _count_parameters(backbone, cohort) for name, (backbone, _) in backbones.items()
+    }
+    notes = _describe_duplicates(cohort)
+    for name, task in tasks.items():
+        rows, left_out = task_rows(cohort, name, task)
+        if left_out:
+            notes.append(f"{left_out} of {len(cohort.cases)} cases show no {name} and are left out")
+        check_sizes(config, cohort, name, rows)
+    template = {
+        "dataset": dataset_identity,
+        "data": cohort.content,
+        "recipe": recipe,
+        "seed": config.seed,
+        "split_options": config.split,
+        "training": config.train,
+        "augmentation": config.augmentation,
+    }
+    trials = build_plan(
+        template,
+        tasks={name: task.labels for name, task in tasks.items()},
+        arms=arms,
+        backbones={name: identity for name, (_, identity) in backbones.items()},
+        sizes=config.sizes,
+        replicates={size: config.replicates_at(size) for size in config.sizes},
+        splits=config.splits,
+    )
+    return Study(
+        config=config,
+        cohort=cohort,
+        cohort_folder=folder,
+        trials=trials,
+        notes=tuple(notes),
+        parameters=parameters,
+        versions=loader.versions,
+    )
+
+
+def choose_tasks(config: StudyConfig, known: Mapping[str, Task]) -> dict[str, Task]:
+    """Return the tasks asked for; without any, the data set's only one.
+
+    Raises:
+        ConfigError: If one is unknown, or none is named and there are several.
+    """
+    if not config.tasks:
+        if len(known) == 1:
+            return dict(known)
+        raise ConfigError(
+            f"--task is missing: data set {config.dataset} has the tasks {', '.join(known)}"
+        )
+    for name in config.tasks:
+        if name not in known:
+            raise ConfigError(
+                f"data set {config.dataset} has no task {name!r}: {did_you_mean(name, known)}"
+            )
+    return {name: known[name] for name in config.tasks}
+
+
+def task_rows(cohort: Cohort, name: str, task: Task) -> tuple[list[int], int]:
+    """Return the rows whose target has foreground, and how many were left out.
+
+    Raises:
+        DataError: If no case has foreground, or one lacks it where that is not normal.
+    """
+    target = cohort.target(task)
+    present = np.asarray(target.reshape(len(target), -1).any(axis=1))
+    if not present.any():
+        raise DataError(
+            f"no case has any foreground of task {name!r} (labels {list(task.labels)}); "
+            "check the masks and the labels"
+        )
+    if not task.may_be_absent and not present.all():
+        case = cohort.cases[int((~present).argmax())]
+        raise DataError(
+            f"{describe_case(case)} has no foreground of task {name!r} at the study's shape "
+            f"{cohort.shape}; mend its mask or remove the case"
+        )
+    return [row for row, there in enumerate(present) if there], int((~present).sum())
+
+
+def check_sizes(config: StudyConfig, cohort: Cohort, name: str, rows: list[int]) -> None:
+    """Refuse sizes that some split's pool cannot serve.
+
+    Raises:
+        ConfigError: Says how many images there are.
+    """
+    for index in range(config.splits):
+        split = make_split(
+            cohort,
+            rows,
+            config.split,
+            seed=config.seed,
+            dataset=config.dataset,
+            index=index,
+        )
+        too_large = [size for size in config.sizes if size > len(split.pool)]
+        if too_large:
+            raise ConfigError(
+                f"--sizes asks for {', '.join(map(str, too_large))} training images, but the pool "
+                f"of task {name} holds {len(split.pool)} ({len(split.test)} cases are for the "
+                f"test and {len(split.validation)} for validation): give sizes up to "
+                f"{len(split.pool)}"
+            )
+
+
+class _Loader:
+    """Constructs plugins with their options and remembers which options were used."""
+
+    def __init__(self, config: StudyConfig, registry: Registry, context: PluginContext) -> None:
+        self._options = config.plugins
+        self._registry = registry
+        self._context = context
+        self._used: set[str] = set()
+        self.versions: dict[str, str] = {}
+
+    def construct(self, kind: str, name: str, *owners: str) -> tuple[Any, PluginIdentity]:
+        """Construct a plugin; options of later owners win over those of its own name."""
+        plugin = self._registry.load(kind, name)
+        options: dict[str, Any] = {}
+        owner = name
+        for owner in (name, *owners):
+            options |= self._options.get(owner, {})
+            self._used.add(owner)
+        self.versions[f"{kind} {name}"] = plugin.version
+        return construct(plugin, options, owner, self._context)
+
+    def refuse_unused_options(self) -> None:
+        """Raise for options of something that is not part of the study."""
+        for owner in self._options:
+            if owner not in self._used:
+                from medscale.study.groups import OPTION_GROUPS
+
+                known = self._used | set(OPTION_GROUPS)
+                raise ConfigError(
+                    f"--set {owner}.… belongs to nothing in this study: "
+                    f"{did_you_mean(owner, known)}"
+                )
+
+
+def construct(
+    plugin: Plugin, options: Mapping[str, Any], owner: str, context: PluginContext
+) -> tuple[Any, PluginIdentity]:
+    """Validate a plugin's options and return its instance and identity."""
+    config = validate(plugin.config, options, owner)
+    identity = PluginIdentity(
+        name=plugin.spec.name,
+        behavior=plugin.spec.behavior,
+        options=config.model_dump(mode="json"),
+    )
+    return plugin.construct(config, context), identity
+
+
+def _aliases(label: str, name: str) -> tuple[str, ...]:
+    return () if label == name or "+" in label else (label,)
+
+
+def _count_parameters(backbone: Any, cohort: Cohort) -> int:
+    """Build the network once, so that a shape it cannot take is an error before any training."""
+    with seeded_torch(0):
+        network = backbone.build(
+            in_channels=cohort.channels, out_channels=1, spatial_shape=cohort.shape
+        )
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def _describe_duplicates(cohort: Cohort) -> list[str]:
+    groups = cohort.duplicates()
+    if not groups:
+        return []
+    subject_of = {case.id: case.subject for case in cohort.cases}
+    pairs = sorted({tuple(sorted({subject_of[case] for case in group})) for group in groups})
+    shown = "; ".join(" and ".join(pair) for pair in pairs[:5])
+    more = f"; and {len(pairs) - 5} more" if len(pairs) > 5 else ""
+    return [
+        f"{len(groups)} image{'s stand' if len(groups) > 1 else ' stands'} under several subjects, "
+        f"the same to the bit ({shown}{more}): these subjects are kept on one side of every split"
+    ]

@@ -1,0 +1,223 @@
+"""The coordinator: plan, minus what is done, to an executor; then tables and figures.
+
+It alone writes the study's metadata. Workers write results, each in its trial's folder.
+"""
+
+from __future__ import annotations
+
+import signal
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from medscale import atomic
+from medscale.errors import StoreError
+from medscale.protocols import Executor, WorkerExit, WorkOrder
+from medscale.study.config import RunOptions
+from medscale.study.environment import environment, git_state
+from medscale.study.plan import PlannedTrial
+from medscale.study.records import FailureRecord, read_json
+from medscale.study.resolve import Study
+from medscale.study.runstore import RunStore
+from medscale.study.trial import now
+from medscale.study.worker import WorkDocument, WorkerReport, report_path
+
+
+class Watcher(Protocol):
+    """Shows a person how far a run is."""
+
+    def begin(self, total: float, done: float, trials: int, finished: int) -> None:
+        """A run starts; amounts are images to train on."""
+
+    def update(self, done: float, finished: int, failed: int, current: Sequence[str]) -> None:
+        """Progress; called often."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """How a run ended.
+
+    Attributes:
+        planned: Trials asked for.
+        already: Of these, done before.
+        finished: Of these, done now.
+        failures: Of these, failed.
+    """
+
+    planned: int
+    already: int
+    finished: int
+    failures: tuple[FailureRecord, ...]
+
+
+def run_study(
+    study: Study, options: RunOptions, executor: Executor, cache: Path, watcher: Watcher
+) -> RunResult:
+    """Run every trial of a study that has no result yet.
+
+    Args:
+        study: The resolved study.
+        options: Where and how.
+        executor: Carries the work.
+        cache: Folder of what plugins learn.
+        watcher: Told of progress.
+
+    Raises:
+        StoreError: If the folder holds another study or another process runs in it.
+    """
+    store = RunStore(options.out)
+    store.check(study.trials)
+    by_key = {trial.spec.key: trial for trial in study.trials}
+    with store.coordinating():
+        open_trials = [trial for key, trial in by_key.items() if not store.is_done(key)]
+        already = len(by_key) - len(open_trials)
+        if open_trials or not store.exists():
+            store.begin(study.trials, _request(study, options))
+        if open_trials:
+            store.clear_failures([trial.spec.key for trial in open_trials])
+            watch = _Watch(store, study.trials, watcher)
+            try:
+                _run_rounds(store, open_trials, study, options, executor, cache, watch)
+            finally:
+                store.tidy()
+        failures = [store.failure(trial.spec.key) for trial in open_trials]
+    failed = tuple(record for record in failures if record is not None)
+    finished = sum(store.is_done(trial.spec.key) for trial in open_trials)
+    return RunResult(planned=len(by_key), already=already, finished=finished, failures=failed)
+
+
+def _run_rounds(
+    store: RunStore,
+    trials: Sequence[PlannedTrial],
+    study: Study,
+    options: RunOptions,
+    executor: Executor,
+    cache: Path,
+    watch: _Watch,
+) -> None:
+    """Hand out open trials until each is done or failed.
+
+    One round is enough unless a worker dies; the trial it held is then recorded as failed, so that
+    the next round gets past it.
+    """
+    remaining = list(trials)
+    while remaining:
+        document = store.work / f"{uuid.uuid4().hex}.json"
+        order = WorkDocument(
+            run=store.folder.absolute(),
+            cohort=study.cohort_folder.absolute(),
+            cache=cache.absolute(),
+            device=options.device,
+            threads=options.threads,
+            trials=tuple(trial.spec for trial in remaining),
+        )
+        atomic.write_json(document, order.model_dump(mode="json"))
+        watch.document = document
+        exits = executor.execute(
+            WorkOrder(
+                document=document,
+                trials=len(remaining),
+                workers=options.jobs,
+                threads=options.threads,
+            ),
+            watch.look,
+        )
+        _record_deaths(store, document, exits)
+        left = [
+            trial
+            for trial in remaining
+            if not store.is_done(trial.spec.key) and store.failure(trial.spec.key) is None
+        ]
+        if len(left) == len(remaining):
+            logs = "\n".join(end.log for end in exits if end.log)
+            raise StoreError(
+                f"the workers ended without finishing a trial (exit codes "
+                f"{', '.join(str(end.code) for end in exits)}): {logs or 'they said nothing'}"
+            )
+        remaining = left
+
+
+def _record_deaths(store: RunStore, document: Path, exits: Sequence[WorkerExit]) -> None:
+    for end in exits:
+        path = report_path(document, end.worker)
+        if end.code == 0 or not path.is_file():
+            continue
+        key = WorkerReport.model_validate(read_json(path)).current
+        if not key or store.is_done(key):
+            continue
+        message = f"the worker ended with exit code {end.code}"
+        if end.code < 0:
+            name = signal.Signals(-end.code).name
+            message = f"the worker was ended by {name}"
+            if name == "SIGKILL":
+                message += " (often: out of memory; try fewer --jobs)"
+        store.write_failure(
+            FailureRecord(
+                key=key,
+                type="WorkerDied",
+                message=message,
+                stage="worker",
+                traceback=end.log,
+                finished=now(),
+            )
+        )
+
+
+class _Watch:
+    """Adds up the workers' reports."""
+
+    def __init__(self, store: RunStore, trials: Sequence[PlannedTrial], watcher: Watcher) -> None:
+        self.document: Path | None = None
+        self._trials = {trial.spec.key: trial for trial in trials}
+        self._cost = {key: float(trial.spec.images_seen()) for key, trial in self._trials.items()}
+        self._done = {key for key in self._trials if store.is_done(key)}
+        self._failed: set[str] = set()
+        self._watcher = watcher
+        watcher.begin(
+            sum(self._cost.values()),
+            sum(self._cost[key] for key in self._done),
+            len(self._trials),
+            len(self._done),
+        )
+
+    def look(self) -> None:
+        """Read the reports and tell the watcher."""
+        if self.document is None:
+            return
+        reports = [
+            WorkerReport.model_validate(read_json(path))
+            for path in sorted(self.document.parent.glob(f"{self.document.stem}-*.report.json"))
+        ]
+        for report in reports:
+            self._done.update(report.done)
+            self._failed.update(report.failed)
+        ended = self._done | self._failed
+        current = [report for report in reports if report.current not in ended | {""}]
+        done = sum(self._cost[key] for key in ended)
+        done += sum(report.share * self._cost[report.current] for report in current)
+        self._watcher.update(
+            done,
+            len(self._done),
+            len(self._failed),
+            [self._describe(report.current) for report in current],
+        )
+
+    def _describe(self, key: str) -> str:
+        trial = self._trials[key]
+        return f"{trial.arm} n={trial.spec.size} #{trial.spec.replicate + 1}"
+
+
+def _request(study: Study, options: RunOptions) -> dict[str, Any]:
+    """Return what study.json keeps of one call."""
+    return {
+        "when": now(),
+        "study": study.config.model_dump(mode="json"),
+        "run": options.model_dump(mode="json"),
+        "environment": environment(options.device),
+        "plugins": study.versions,
+        "parameters": study.parameters,
+        "git": git_state(),
+        "notes": list(study.notes),
+    }

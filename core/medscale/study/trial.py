@@ -1,0 +1,173 @@
+"""Running one trial."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from medscale.data.cases import Task
+from medscale.data.cohort import Cohort
+from medscale.data.splits import Split, make_split, training_order
+from medscale.identity import content_key
+from medscale.protocols import Augmenter, PluginContext, PoolView
+from medscale.registry import Registry
+from medscale.seeding import derive_seed, seeded_torch
+from medscale.study.context import Progress, TrialContext
+from medscale.study.environment import environment
+from medscale.study.plan import PluginIdentity, TrialSpec
+from medscale.study.records import TrialRecord
+from medscale.training.initialisation import xavier
+
+
+class StageTimer:
+    """Remembers what a trial is doing, for failure records, and how long each stage took."""
+
+    def __init__(self) -> None:
+        self.stage = "start"
+        self.seconds: dict[str, float] = {}
+        self._since = time.perf_counter()
+
+    def enter(self, stage: str) -> None:
+        """Begin the next stage."""
+        now = time.perf_counter()
+        self.seconds[self.stage] = now - self._since
+        self.stage, self._since = stage, now
+
+
+def run_trial(
+    spec: TrialSpec,
+    cohort: Cohort,
+    registry: Registry,
+    *,
+    device: str,
+    cache: Path,
+    progress: Progress,
+    timer: StageTimer,
+) -> TrialRecord:
+    """Run one trial and return its record; writes nothing but caches.
+
+    Args:
+        spec: The trial.
+        cohort: Its prepared data.
+        registry: Installed plugins.
+        device: Where to train.
+        cache: Folder of what plugins learn.
+        progress: Takes the done fraction.
+        timer: Told of each stage.
+    """
+    timer.enter("setup")
+    split, train = trial_rows(spec, cohort)
+    task = Task(labels=spec.labels)
+    context = PluginContext(device=device, cache=cache)
+    seed = derive_seed(spec.seed, "trial", spec.dataset.name, spec.split, spec.replicate, spec.size)
+    backbone = _construct(registry, "backbone", spec.backbone, context)
+    recipe = _construct(registry, "recipe", spec.recipe, context)
+    augmenters: list[Augmenter] = []
+    if spec.arm:
+        timer.enter("augmenter")
+        view = pool_view(spec, cohort, task, split, train)
+        for identity in spec.arm:
+            augmenter = _construct(registry, "augmenter", identity, context)
+            augmenter.fit(view)
+            augmenters.append(augmenter)
+
+    def build_network() -> nn.Module:
+        with seeded_torch(derive_seed(seed, "weights")):
+            network: nn.Module = backbone.build(
+                in_channels=cohort.channels, out_channels=1, spatial_shape=cohort.shape
+            )
+            if spec.training.initialisation == "xavier":
+                xavier(network)
+        return network
+
+    timer.enter("recipe")
+    outcome = recipe.run(
+        TrialContext(
+            cohort=cohort,
+            task=task,
+            train=train,
+            validation=split.validation,
+            test=split.test,
+            pool=split.pool,
+            build_network=build_network,
+            augmenters=tuple(augmenters),
+            training=spec.training,
+            augmentation=spec.augmentation,
+            device=device,
+            replicate=seed,
+            progress=progress,
+        )
+    )
+    timer.enter("end")
+    return TrialRecord(
+        key=spec.key,
+        spec=spec,
+        summary=outcome.summary,
+        cases=outcome.cases,
+        history=outcome.history,
+        weights=outcome.weights,
+        timing={**timer.seconds, **outcome.timing},
+        environment=environment(device),
+        finished=now(),
+    )
+
+
+def trial_rows(spec: TrialSpec, cohort: Cohort) -> tuple[Split, tuple[int, ...]]:
+    """Return the split of a trial and the cohort rows it trains on."""
+    target = cohort.target(Task(labels=spec.labels))
+    rows = np.flatnonzero(target.reshape(len(target), -1).any(axis=1)).tolist()
+    split = make_split(
+        cohort,
+        rows,
+        spec.split_options,
+        seed=spec.seed,
+        dataset=spec.dataset.name,
+        index=spec.split,
+    )
+    order = training_order(
+        cohort,
+        split.pool,
+        seed=spec.seed,
+        dataset=spec.dataset.name,
+        index=spec.split,
+        replicate=spec.replicate,
+    )
+    return split, order[: spec.size]
+
+
+def pool_view(
+    spec: TrialSpec, cohort: Cohort, task: Task, split: Split, train: tuple[int, ...]
+) -> PoolView:
+    """Return what an augmenter may learn from."""
+    pool = split.pool
+    place = {row: position for position, row in enumerate(pool)}
+    positions = [cohort.cases[row].position for row in pool]
+    return PoolView(
+        images=torch.from_numpy(cohort.images[list(pool)]),
+        indices=torch.tensor(pool),
+        subset=tuple(place[row] for row in train),
+        masks=torch.from_numpy(cohort.target(task, train)[:, None].astype(np.float32)),
+        positions=torch.tensor([float("nan") if p is None else p for p in positions]),
+        content=content_key([cohort.content, pool]),
+        seed=derive_seed(spec.seed, "augmenter", spec.dataset.name, spec.split),
+    )
+
+
+def _construct(
+    registry: Registry, kind: str, identity: PluginIdentity, context: PluginContext
+) -> Any:
+    from medscale.study.resolve import construct
+
+    plugin = registry.load(kind, identity.name)
+    return construct(plugin, identity.options, identity.name, context)[0]
+
+
+def now() -> str:
+    """Return the time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,151 @@
+"""A worker: takes trials from a document, one at a time, and commits each result.
+
+Any number of workers share one document, on one machine or many. Each claims a trial before it
+runs it, so nobody deals them out, and a slow trial holds nobody else up.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from medscale import atomic
+from medscale.config import Options
+from medscale.data.cohort import open_cohort
+from medscale.errors import StoreError
+from medscale.registry import default_registry
+from medscale.study.plan import TrialSpec
+from medscale.study.records import failure, read_json
+from medscale.study.runstore import RunStore
+from medscale.study.trial import StageTimer, now, run_trial
+
+DOCUMENT_VERSION = 1
+_REPORT_SECONDS = 0.5
+
+
+class WorkDocument(Options):
+    """What `medscale worker` is given."""
+
+    version: int = DOCUMENT_VERSION
+    run: Path = Field(description="the run folder")
+    cohort: Path = Field(description="the prepared cohort")
+    cache: Path = Field(description="folder of what plugins learn")
+    device: str
+    threads: int
+    trials: tuple[TrialSpec, ...]
+
+
+class WorkerReport(Options):
+    """How far a worker is; written by the worker, read by coordinator and `medscale status`."""
+
+    worker: str
+    current: str = Field(default="", description="key of the trial at work")
+    share: float = Field(default=0.0, description="done fraction of the current trial")
+    stage: str = ""
+    done: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+
+
+def read_document(path: Path) -> WorkDocument:
+    """Read a work document.
+
+    Raises:
+        StoreError: If it is of another version (checked first: a newer document may have fields
+            that this medscale would misread) or malformed.
+    """
+    value = read_json(path)
+    if value.get("version") != DOCUMENT_VERSION:
+        raise StoreError(
+            f"{path} is a work document of version {value.get('version')}, this medscale reads "
+            f"{DOCUMENT_VERSION}: run workers with the medscale that wrote it"
+        )
+    try:
+        return WorkDocument.model_validate(value)
+    except ValidationError as error:
+        raise StoreError(f"{path} is not a work document: {error.errors()[0]['msg']}") from None
+
+
+def report_path(document: Path, worker: str) -> Path:
+    """Return where a worker reports its progress."""
+    return document.with_name(f"{document.stem}-{worker}.report.json")
+
+
+def work(document: Path, worker: str, heartbeat: Callable[[], None] | None = None) -> None:
+    """Run every trial of a document that nobody else has.
+
+    A trial that raises is recorded as failed, and the next one begins. Only what keeps results
+    from being written (a full disk) ends the worker.
+
+    Args:
+        document: The work document.
+        worker: A name unique among the workers of the document.
+        heartbeat: Called at least twice a second while a network trains.
+    """
+    import torch
+
+    order = read_document(document)
+    torch.set_num_threads(order.threads)
+    store = RunStore(order.run)
+    cohort = open_cohort(order.cohort)
+    registry = default_registry()
+    reporter = _Reporter(report_path(document, worker), worker, heartbeat)
+    for spec in order.trials:
+        if store.is_done(spec.key):
+            continue
+        with store.claim(spec.key) as mine:
+            # Another worker may have finished it between the look and the claim.
+            if not mine or store.is_done(spec.key) or store.failure(spec.key):
+                continue
+            reporter.begin(spec.key)
+            timer = StageTimer()
+            try:
+                record = run_trial(
+                    spec,
+                    cohort,
+                    registry,
+                    device=order.device,
+                    cache=order.cache,
+                    progress=reporter.progress,
+                    timer=timer,
+                )
+            except Exception as error:  # noqa: BLE001
+                store.write_failure(failure(spec.key, error, timer.stage, now()))
+                reporter.end(failed=True)
+            else:
+                store.write_result(record)
+                reporter.end(failed=False)
+
+
+class _Reporter:
+    """Writes a worker's report, at most twice a second."""
+
+    def __init__(self, path: Path, worker: str, heartbeat: Callable[[], None] | None) -> None:
+        self._path = path
+        self._heartbeat = heartbeat
+        self._state: dict[str, Any] = {"worker": worker, "done": [], "failed": []}
+        self._written = 0.0
+
+    def begin(self, key: str) -> None:
+        self._state |= {"current": key, "share": 0.0, "stage": "starting"}
+        self._write()
+
+    def progress(self, share: float, stage: str) -> None:
+        if time.monotonic() - self._written < _REPORT_SECONDS:
+            return
+        self._state |= {"share": share, "stage": stage}
+        self._write()
+
+    def end(self, *, failed: bool) -> None:
+        self._state["failed" if failed else "done"].append(self._state["current"])
+        self._state |= {"current": "", "share": 0.0, "stage": ""}
+        self._write()
+
+    def _write(self) -> None:
+        self._written = time.monotonic()
+        atomic.write_json(self._path, self._state)
+        if self._heartbeat is not None:
+            self._heartbeat()
