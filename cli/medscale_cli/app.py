@@ -18,3 +18,18 @@ app = typer.Typer(
         "[bold]--debug[/bold] shows tracebacks."
     ),
 )
+
+
+def _register() -> None:
+    """Add every command; the modules import what is heavy inside their functions."""
+    from medscale_cli import plan, results, run, status, worker
+    from medscale_cli.study_request import study_command
+
+    app.command("run")(study_command(run.run, run.HELP))
+    app.command("plan")(study_command(plan.plan, plan.HELP))
+    app.command("status")(status.status)
+    app.command("results")(results.results)
+    app.command("worker")(worker.worker)
+
+
+_register()

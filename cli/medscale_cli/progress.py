@@ -1,0 +1,122 @@
+"""How far something is: bars with time left on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+_LINE_SECONDS = 15.0
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as people say them: `42 s`, `3 min 10 s`, `2 h 05 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+class ProgressView:
+    """A bar, or lines at most every 15 seconds; use as a context manager.
+
+    Args:
+        what: What is being done ("training").
+        console: Where to show it.
+    """
+
+    def __init__(self, what: str, console: Console) -> None:
+        self._what = what
+        self._console = console
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._begun = self._printed = time.monotonic()
+        self._start = 0.0
+        self._last = ""
+
+    def __enter__(self) -> ProgressView:
+        if self._console.is_terminal:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=30),
+                TextColumn("{task.percentage:3.0f} %  {task.fields[text]}"),
+                console=self._console,
+                transient=True,
+            )
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def start_at(self, done: float, total: float) -> None:
+        """Say where this run starts, so that what was done before does not count as speed."""
+        self._begun, self._start = time.monotonic(), done
+        self.show(done, total, "")
+
+    def show(self, done: float, total: float, text: str) -> None:
+        """Show progress.
+
+        Args:
+            done: Of total.
+            total: In any unit.
+            text: What else to say.
+        """
+        share = done / total if total else 1.0
+        elapsed = time.monotonic() - self._begun
+        worked = done - self._start
+        left = ""
+        if worked > 0 and elapsed > 1:
+            left = f"{duration((total - done) * elapsed / worked)} left"
+        text = "  ".join(part for part in (text, left) if part)
+        if self._bar is not None:
+            if self._task is None:
+                self._task = self._bar.add_task(self._what, total=1.0, text=text)
+            self._bar.update(self._task, completed=share, text=text)
+            return
+        # A log file gets a line now and then, the first one soon.
+        if time.monotonic() - self._printed >= (_LINE_SECONDS if self._last else 2.0):
+            line = f"{self._what}: {share:4.0%}  {text}"
+            if line != self._last:
+                self._console.print(line, highlight=False, soft_wrap=True)
+            self._printed, self._last = time.monotonic(), line
+
+
+class TrialsView:
+    """Shows a run's trials; the `Watcher` of `medscale.study.runner`."""
+
+    def __init__(self, view: ProgressView) -> None:
+        self._view = view
+        self._total = 1.0
+        self._trials = 0
+
+    def begin(self, total: float, done: float, trials: int, finished: int) -> None:
+        """A run starts."""
+        self._total, self._trials = total, trials
+        self._view.start_at(done, total)
+
+    def update(self, done: float, finished: int, failed: int, current: Sequence[str]) -> None:
+        """Progress."""
+        parts = [f"{finished}/{self._trials} trials"]
+        if failed:
+            parts.append(f"{failed} failed")
+        if current:
+            parts.append(", ".join(current[:4]) + (" …" if len(current) > 4 else ""))
+        self._view.show(done, self._total, "  ".join(parts))
+
+
+def message_console() -> Console:
+    """Return the console for everything that is no result: standard error."""
+    return Console(stderr=True, highlight=False, file=sys.stderr)

@@ -1,0 +1,93 @@
+"""`medscale results`: the numbers and the figure of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from medscale.study.runstore import RunStore
+
+
+def results(
+    run: Annotated[Path, typer.Argument(help="Run folder, such as runs/acdc-lv.")],
+    json: Annotated[bool, typer.Option("--json", help="One JSON object per trial.")] = False,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Write tables and figures anew first.")
+    ] = False,
+) -> None:
+    """Show a run's table; its files are results.csv, cases.csv, curve.png and friends."""
+    from medscale.errors import StoreError
+    from medscale.report.tables import trial_table
+    from medscale.study.runstore import RunStore
+
+    store = RunStore(run)
+    store.study()
+    if not any(store.is_done(trial.spec.key) for trial in store.plan()):
+        raise StoreError(
+            f"no trial of {run} is done yet: `medscale status {run}` shows how far it is"
+        )
+    if rebuild:
+        write_derived(store)
+    if json:
+        typer.echo(trial_table(store).to_json(orient="records", lines=True), nl=False)
+        return
+    show_results(store)
+
+
+def write_derived(store: RunStore) -> None:
+    """Write the tables and the learning curve of a run; nothing where no trial is done."""
+    from medscale.report.figures import learning_curves, save
+    from medscale.report.tables import trial_table, write_tables
+
+    table = trial_table(store)
+    if table.empty:
+        return
+    write_tables(store)
+    save(learning_curves(table), store.folder / "curve")
+
+
+def show_results(store: RunStore) -> None:
+    """Print a table per task and network: sizes down, arms across."""
+    from rich.console import Console
+
+    from medscale.report.tables import summary_table, trial_table
+
+    console = Console(highlight=False)
+    summary = summary_table(trial_table(store))
+    for (dataset, task, backbone), rows in summary.groupby(
+        ["dataset", "task", "backbone"], sort=False
+    ):
+        console.print(_table(f"{dataset} · {task} · {backbone}", rows))
+    if int(summary["empty"].sum()):
+        console.print("× trials that predict background in every test case")
+
+
+def _table(title: str, rows: pd.DataFrame) -> object:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=escape(title), title_justify="left", caption_justify="left")
+    table.add_column("n", justify="right")
+    arms = list(dict.fromkeys(rows["arm"]))
+    for arm in arms:
+        table.add_column(f"{escape(arm)}\nDice", justify="right")
+        table.add_column("\nBCE", justify="right")
+        table.add_column("\ntrials", justify="right")
+    for size in sorted(set(rows["size"])):
+        cells = [str(size)]
+        for arm in arms:
+            chosen = rows[(rows["size"] == size) & (rows["arm"] == arm)]
+            cells += _cells(chosen.iloc[0]) if len(chosen) else ["", "", ""]
+        table.add_row(*cells)
+    return table
+
+
+def _cells(row: pd.Series) -> list[str]:
+    spread = "" if row["trials"] < 2 else f" ± {row['dice_sd']:.3f}"
+    empty = f" ({row['empty']}×)" if row["empty"] else ""
+    return [f"{row['dice_mean']:.3f}{spread}", f"{row['bce_mean']:.4f}", f"{row['trials']}{empty}"]

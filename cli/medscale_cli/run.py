@@ -1,0 +1,208 @@
+"""`medscale run`: a study from one command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from medscale.errors import MedscaleError
+from medscale_cli.study_request import StudyRequest, study_config
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from medscale.study.config import RunOptions
+    from medscale.study.resolve import Study
+    from medscale.study.runner import RunResult
+
+HELP = """Train on 1, 2, 4, … images with each augmentation, and draw the learning curve.
+
+Every trial that is done stays done: the same command again goes on where it was, and a wider grid
+(more sizes, arms, replicates) runs only what is new. Exit status: 0 done, 2 some trials failed,
+130 interrupted.
+
+[bold]medscale run --dataset phantom --task lv --aug none,red --sizes 1..16 --shape 64[/bold]
+"""
+
+
+class TrialsFailedError(MedscaleError):
+    """The sweep is through, but some of its trials have no result."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request, resolved."""
+
+    study: Study
+    options: RunOptions
+    cache: Path
+
+
+def run(request: StudyRequest) -> None:
+    """Run a study and show what came out."""
+    from medscale.protocols import PluginContext
+    from medscale.registry import default_registry
+    from medscale.study.resolve import construct
+    from medscale.study.runner import run_study
+    from medscale.study.runstore import RunStore
+    from medscale_cli.progress import ProgressView, TrialsView, message_console
+
+    console = message_console()
+    prepared = prepare(request, console)
+    study, options = prepared.study, prepared.options
+    store = RunStore(options.out)
+    store.check(study.trials)
+    plugin = default_registry().load("executor", options.executor)
+    settings = study.config.plugins.get(options.executor, {})
+    executor, _ = construct(plugin, settings, options.executor, PluginContext())
+    introduce(prepared, console)
+    with ProgressView("trials", console) as view:
+        try:
+            result = run_study(study, options, executor, prepared.cache, TrialsView(view))
+        except KeyboardInterrupt:
+            done = sum(store.is_done(trial.spec.key) for trial in study.trials)
+            console.print(
+                f"interrupted: {done} of {len(study.trials)} trials are done and kept; the same "
+                "command goes on from there"
+            )
+            raise
+    finish(store, result, console)
+
+
+def prepare(request: StudyRequest, console: Console) -> Prepared:
+    """Resolve a request; the first of its faults is raised in one sentence."""
+    from medscale.data.sets import cache_folder, dataset_folder
+    from medscale.registry import default_registry
+    from medscale.study.config import RunOptions
+    from medscale.study.resolve import resolve
+    from medscale_cli.progress import ProgressView
+
+    config = study_config(request)
+    registry = default_registry()
+    registry.record("executor", request.executor)
+    device = choose_device(request.device)
+    data = dataset_folder(config.dataset, request.data)
+    cache = cache_folder()
+    with ProgressView("preparing the data", console) as view:
+        view.start_at(0, 1)
+        study = resolve(
+            config,
+            registry,
+            data=data,
+            cache=cache,
+            progress=lambda done, total: view.show(done, total, f"{done}/{total} cases"),
+            log=lambda message: console.print(f"note     {message}"),
+        )
+    options = RunOptions(
+        out=request.out or default_folder(study),
+        data=data,
+        device=device,
+        jobs=request.jobs or default_jobs(device, request.threads, len(study.trials)),
+        threads=request.threads,
+        executor=request.executor,
+    )
+    return Prepared(study, options, cache)
+
+
+def choose_device(name: str) -> str:
+    """Return the torch device of a name.
+
+    Raises:
+        ConfigError: If it is not there.
+    """
+    import torch
+
+    from medscale.errors import ConfigError
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        if device.type not in ("cpu", "cuda"):
+            raise RuntimeError
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError):
+        raise ConfigError(
+            f"--device got {name!r}, which this machine and this build of PyTorch do not offer: "
+            "give cpu, cuda, cuda:N or auto"
+        ) from None
+    return name
+
+
+def default_folder(study: Study) -> Path:
+    """Return runs/<dataset>-<tasks>."""
+    tasks = dict.fromkeys(trial.spec.task for trial in study.trials)
+    return Path("runs") / "-".join([study.config.dataset, *tasks])
+
+
+def default_jobs(device: str, threads: int, trials: int) -> int:
+    """Return one job per GPU, or as many as the CPU cores carry."""
+    from medscale.study.environment import available_cpus
+
+    if device.startswith("cuda"):
+        return 1
+    return max(1, min(trials, available_cpus() // threads))
+
+
+def introduce(prepared: Prepared, console: Console) -> None:
+    """Say what is about to run."""
+    from medscale.sizes import format_sizes
+
+    study, options = prepared.study, prepared.options
+    config, first = study.config, study.trials[0].spec
+    networks = [f"{name} ({count / 1e6:.2f} M)" for name, count in study.parameters.items()]
+    tasks = ", ".join(dict.fromkeys(trial.spec.task for trial in study.trials))
+    replicates = ", ".join(
+        f"{count}" if start == 1 else f"{count} from n = {start}"
+        for start, count in config.replicates
+    )
+    people = len({case.subject for case in study.cohort.cases})
+    shape = "×".join(map(str, study.cohort.shape))
+    train = first.training
+    console.print(
+        f"study    {config.dataset}: {tasks}; arms {', '.join(a.label for a in config.arms)}"
+    )
+    console.print(f"network  {', '.join(networks)}")
+    console.print(f"data     {len(study.cohort.cases)} cases of {people} subjects at {shape}")
+    console.print(f"sizes    {format_sizes(config.sizes)}; replicates {replicates}")
+    console.print(
+        f"budget   {train.amount} {train.budget}, batches of {train.batch_size}; checkpoint by "
+        f"{train.selection}"
+    )
+    for note in study.notes:
+        console.print(f"note     {note}")
+    console.print(
+        f"run      {len(study.trials)} trials, {options.jobs} at a time on {options.device}, "
+        f"in {options.out}"
+    )
+
+
+def finish(store: object, result: RunResult, console: Console) -> None:
+    """Write tables and figures, show them, and say how the run ended.
+
+    Raises:
+        TrialsFailedError: If some trials have no result.
+    """
+    from medscale.study.runstore import RunStore
+    from medscale_cli.results import show_results, write_derived
+
+    assert isinstance(store, RunStore)
+    if result.already == result.planned:
+        console.print(f"nothing to do: all {result.planned} trials were done already")
+    missing_tables = not (store.folder / "results.csv").is_file()
+    if result.finished or missing_tables:
+        write_derived(store)
+    if result.already + result.finished:
+        show_results(store)
+        console.print(f"figure   {store.folder / 'curve.png'}  (and .svg)")
+        console.print(f"tables   {store.folder / 'results.csv'}, cases.csv  (and .parquet)")
+    if result.failures:
+        first = result.failures[0]
+        raise TrialsFailedError(
+            f"{len(result.failures)} of {result.planned} trials failed; the first: "
+            f"{first.type}: {first.message} (`medscale status {store.folder}` shows all; the same "
+            "command tries them again)"
+        )

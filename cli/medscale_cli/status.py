@@ -1,0 +1,59 @@
+"""`medscale status`: how far a run is, from any terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def status(
+    run: Annotated[Path, typer.Argument(help="Run folder, such as runs/acdc-lv.")],
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Show how many trials are done, running, failed and open, and why some failed."""
+    import json as json_module
+
+    from rich.console import Console
+    from rich.markup import escape
+
+    from medscale.study.records import read_json
+    from medscale.study.runstore import RunStore
+
+    store = RunStore(run)
+    study = store.study()
+    trials = store.plan()
+    done = [trial for trial in trials if store.is_done(trial.spec.key)]
+    failures = [
+        failure for trial in trials if (failure := store.failure(trial.spec.key)) is not None
+    ]
+    reports = [read_json(path) for path in sorted(store.work.glob("*.report.json"))]
+    names = {
+        t.spec.key: f"{t.spec.task} {t.arm} n={t.spec.size} #{t.spec.replicate + 1}" for t in trials
+    }
+    running = [
+        {"trial": names.get(report["current"], ""), "share": report["share"]}
+        for report in reports
+        if report.get("current")
+    ]
+    open_count = len(trials) - len(done) - len(failures)
+    if json:
+        counts = {"planned": len(trials), "done": len(done), "open": open_count}
+        failed = [failure.model_dump(mode="json") for failure in failures]
+        typer.echo(json_module.dumps({**counts, "failed": failed, "running": running}))
+        return
+    console = Console(highlight=False)
+    console.print(f"{run}: {len(done)} of {len(trials)} trials done, {len(failures)} failed")
+    console.print(
+        f"started  {study['requests'][0]['when']}, last asked {study['requests'][-1]['when']}"
+    )
+    for entry in running:
+        console.print(f"running  {escape(entry['trial'])}  {entry['share']:.0%}")
+    if not running and open_count:
+        console.print(f"nobody is working on the other {open_count}: run the command again")
+    for failure in failures:
+        console.print(
+            f"failed   {names[failure.key]}: {escape(failure.type)}: {escape(failure.message)} "
+            f"(in {escape(failure.stage)}; {store.trial_folder(failure.key) / 'failure.json'})"
+        )

@@ -1,0 +1,163 @@
+"""Learning curves: error against the number of training images, on logarithmic axes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, ScalarFormatter
+from scipy import stats
+
+from medscale import atomic
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444")
+"""Okabe and Ito's palette, told apart by colour-blind readers."""
+_STYLES = ("-", "--", ":", "-.")
+_LEVEL = 0.95
+
+
+class Measure(NamedTuple):
+    """What a row of panels shows."""
+
+    column: str
+    title: str
+    is_score: bool
+
+
+MEASURES = (
+    Measure("dice", "1 − Dice (test)", is_score=True),
+    Measure("bce", "BCE (test)", is_score=False),
+)
+
+
+def learning_curves(trials: pd.DataFrame) -> Figure:
+    """Draw a run's curves: a column per task, a row per measure, a colour per arm.
+
+    Dots are trials, lines their means, bands the 95 % t-interval of the mean. A trial that predicts
+    background in every test case is a cross.
+
+    Args:
+        trials: As `medscale.report.tables.trial_table` makes it; at least one row.
+    """
+    tasks = list(dict.fromkeys(trials["task"]))
+    figure = Figure(figsize=(1.2 + 4.2 * len(tasks), 0.8 + 3.2 * len(MEASURES)))
+    axes = figure.subplots(len(MEASURES), len(tasks), squeeze=False, sharex="col")
+    for column, task in enumerate(tasks):
+        of_task = trials[trials["task"] == task]
+        for row, measure in enumerate(MEASURES):
+            _panel(axes[row, column], of_task, measure)
+        axes[0, column].set_title(f"{of_task['dataset'].iloc[0]} · {task}", fontsize=11)
+        axes[-1, column].set_xlabel("training images n")
+    for row, measure in enumerate(MEASURES):
+        axes[row, 0].set_ylabel(measure.title)
+    axes[0, 0].legend(frameon=False, fontsize=9)
+    if (trials["predicted"] == 0).any():
+        figure.text(
+            0.995, 0.005, "× predicts background everywhere", ha="right", va="bottom", fontsize=8
+        )
+    figure.tight_layout()
+    return figure
+
+
+def save(figure: Figure, stem: Path) -> list[Path]:
+    """Write a figure as PNG and SVG, each whole or not at all; return the files."""
+    written = []
+    with mpl.rc_context({"svg.hashsalt": "medscale", "svg.fonttype": "none"}):
+        for suffix, options in (("png", {"dpi": 150}), ("svg", {"metadata": {"Date": None}})):
+            buffer = io.BytesIO()
+            extra: dict[str, Any] = dict(options)
+            figure.savefig(buffer, format=suffix, **extra)
+            path = stem.with_suffix(f".{suffix}")
+            atomic.write_bytes(path, buffer.getvalue())
+            written.append(path)
+    return written
+
+
+def _panel(axes: Axes, trials: pd.DataFrame, measure: Measure) -> None:
+    arms = list(dict.fromkeys(trials["arm"]))
+    backbones = list(dict.fromkeys(trials["backbone"]))
+    sizes = sorted(set(trials["size"]))
+    values = trials[measure.column].to_numpy(dtype=float)
+    errors = trials.assign(error=1 - values if measure.is_score else values)
+    # A perfect score has no place on a logarithmic axis: it is drawn at the panel's lower edge.
+    positive = errors["error"][errors["error"] > 0]
+    floor = float(positive.min()) / 2 if len(positive) else 1e-4
+    for number, arm in enumerate(arms):
+        # Arms are set a little apart, so that their dots do not hide each other.
+        shift = 1.04 ** (number - (len(arms) - 1) / 2)
+        for style, backbone in zip(_cycle(_STYLES, len(backbones)), backbones, strict=True):
+            chosen = errors[(errors["arm"] == arm) & (errors["backbone"] == backbone)]
+            if chosen.empty:
+                continue
+            colour = COLOURS[number % len(COLOURS)]
+            label = arm if len(backbones) == 1 else f"{arm} · {backbone}"
+            _curve(axes, chosen, floor, shift, colour, style, label)
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(_ticks(sizes)))
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(ScalarFormatter())
+    low, high = axes.get_ylim()
+    if high / low < 30:
+        ticks = [t for t in _NICE if low <= t <= high]
+        axes.yaxis.set_major_locator(FixedLocator(ticks))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_minor_locator(NullLocator())
+    axes.grid(alpha=0.25, linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+_NICE = [m * 10.0**e for e in range(-6, 3) for m in (1, 1.5, 2, 3, 4, 5, 7)]
+
+
+def _curve(
+    axes: Axes,
+    trials: pd.DataFrame,
+    floor: float,
+    shift: float,
+    colour: str,
+    style: str,
+    label: str,
+) -> None:
+    sizes, means, lows, highs = [], [], [], []
+    for size in sorted({int(size) for size in trials["size"]}):
+        group = trials[trials["size"] == size]
+        error = group["error"].to_numpy(dtype=float).clip(min=floor)
+        low, high = mean_interval(error)
+        sizes.append(size)
+        means.append(float(error.mean()))
+        lows.append(max(low, floor))
+        highs.append(high)
+        empty = (group["predicted"] == 0).to_numpy()
+        place = np.full(len(error), size * shift)
+        axes.scatter(place[~empty], error[~empty], s=9, color=colour, alpha=0.45, linewidths=0)
+        axes.scatter(place[empty], error[empty], s=22, color=colour, marker="x", linewidths=1)
+    axes.plot(sizes, means, style, color=colour, linewidth=1.8, label=label)
+    axes.fill_between(sizes, lows, highs, color=colour, alpha=0.15, linewidth=0)
+
+
+def mean_interval(values: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, float]:
+    """Return the 95 % t-interval of a mean; the mean itself where there is one value."""
+    mean = float(values.mean())
+    if len(values) < 2:
+        return mean, mean
+    half = float(stats.t.ppf((1 + _LEVEL) / 2, len(values) - 1) * stats.sem(values))
+    return mean - half, mean + half
+
+
+def _ticks(sizes: Sequence[int]) -> list[int]:
+    """Return at most nine of the sizes, evenly, so that labels do not collide."""
+    step = -(-len(sizes) // 9)
+    return list(sizes[::step])
+
+
+def _cycle(values: Sequence[str], count: int) -> list[str]:
+    return [values[index % len(values)] for index in range(count)]
