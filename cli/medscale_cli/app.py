@@ -22,13 +22,20 @@ app = typer.Typer(
 
 def _register() -> None:
     """Add every command; the modules import what is heavy inside their functions."""
-    from medscale_cli import plan, results, run, status, worker
+    from medscale_cli import describe, doctor, plan, preview, results, run, status, worker
+    from medscale_cli.data import data_app
+    from medscale_cli.listing_command import list_plugins
     from medscale_cli.study_request import study_command
 
-    app.command("run")(study_command(run.run, run.HELP))
+    app.command("list")(list_plugins)
+    app.command("describe")(describe.describe)
+    app.command("doctor")(doctor.doctor)
+    app.add_typer(data_app, name="data")
     app.command("plan")(study_command(plan.plan, plan.HELP))
+    app.command("run")(study_command(run.run, run.HELP))
     app.command("status")(status.status)
     app.command("results")(results.results)
+    app.command("preview")(preview.preview)
     app.command("worker")(worker.worker)
 
 

@@ -185,9 +185,11 @@ def study_config(request: StudyRequest) -> Any:
     from medscale.study.presets import PRESETS
 
     file = read_toml(request.file) if request.file else {}
-    preset = file.pop("preset", request.preset) if request.preset == "default" else request.preset
+    preset = str(file.pop("preset", "default"))
+    if request.preset != "default":
+        preset = request.preset
     if preset not in PRESETS:
-        raise ConfigError(f"no preset is called {preset!r}: {did_you_mean(str(preset), PRESETS)}")
+        raise ConfigError(f"no preset is called {preset!r}: {did_you_mean(preset, PRESETS)}")
     settings: dict[str, Any] = {"plugins": {}}
     for owner, options in parse_settings(request.settings).items():
         place = settings if owner in OPTION_GROUPS else settings["plugins"]
@@ -205,8 +207,12 @@ def study_config(request: StudyRequest) -> Any:
 def _fields(given: dict[str, Any]) -> dict[str, Any]:
     """Return flags or a file's keys as fields of a study."""
     from medscale.errors import ConfigError
+    from medscale.study.groups import OPTION_GROUPS
 
     fields = {_FIELD_OF.get(name, name): value for name, value in given.items()}
+    for name in OPTION_GROUPS:
+        if not isinstance(fields.get(name, {}), dict):
+            raise ConfigError(f"{name} got {fields[name]!r}, expected a table of options")
     if "shape" in fields:
         fields["prepare"] = {**fields.get("prepare", {}), "shape": fields.pop("shape")}
     if "budget" in fields:

@@ -115,7 +115,6 @@ def load(kind: str, name: str, value: str | None = None) -> Any:
         names=[name],
         invoke_on_load=False,
         on_load_failure_callback=reraise,
-        warn_on_missing_entrypoint=False,
     )
     return manager[name].plugin
 

@@ -149,7 +149,7 @@ def describe_failure(error: BaseException) -> str:
     import traceback
 
     frames = traceback.extract_tb(error.__traceback__)
-    text = f"{type(error).__name__}: {error}".strip().rstrip(":")
+    text = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(":")
     if not frames:
         return text
     return f"{text} at {frames[-1].filename}:{frames[-1].lineno}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import contextlib
 import gzip
+import importlib.util
 import io
 import lzma
 import os
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from medscale.data.members import Kind, Members, RefusedMemberError, check_link, safe_parts
+from medscale.data.members import Kind, Members, RefusedMemberError, link_target, safe_parts
 from medscale.data.progress import Progress, Step, in_words, silent
 from medscale.errors import DataError, StoreError, explain_os_error
 
@@ -54,8 +55,8 @@ class _Member:
     Attributes:
         name: As the archive spells it.
         kind: What it becomes.
-        target: Of a link, where it points to; of a hard link, the member it repeats.
-        open: Opens the content of a file; None for a hard link.
+        target: Of a symbolic link, where it points to; of a hard link, the member it repeats.
+        open: Opens the content of a file; None for links of both kinds.
     """
 
     name: str
@@ -127,6 +128,7 @@ def unpack(archive: Path, folder: Path, *, limits: Limits, progress: Progress = 
             _unpack_7z(archive, folder, writer)
         else:
             _unpack_stream(archive, kind, writer, progress)
+        writer.finish()
     except RefusedMemberError as error:
         raise DataError(f"{archive.name} is not unpacked: {error}") from None
     except (EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile) as error:
@@ -148,6 +150,19 @@ def _damaged(archive: Path, why: str) -> DataError:
     )
 
 
+def require_7z(name: str) -> None:
+    """Refuse a 7z archive where the package that reads it is missing.
+
+    Raises:
+        DataError: Says what to install.
+    """
+    if importlib.util.find_spec("py7zr") is None:
+        raise DataError(
+            f"{name} is a 7z archive, which takes one more package: pip install py7zr (or unpack "
+            "it yourself and import the folder)"
+        )
+
+
 class _Writer:
     """Writes members below one folder and keeps count."""
 
@@ -158,7 +173,8 @@ class _Writer:
         self._members = Members()
         self._count = 0
         self._written = 0
-        self._files: dict[tuple[str, ...], Path] = {}
+        self._files: set[tuple[str, ...]] = set()
+        self._links: dict[tuple[str, ...], tuple[str, tuple[str, ...]]] = {}
 
     def admit(self, name: str, kind: Kind) -> tuple[str, ...]:
         """Check a member's name and take note of it; return the parts of its path."""
@@ -176,28 +192,32 @@ class _Writer:
         return parts
 
     def write(self, member: _Member) -> None:
-        """Write one member."""
+        """Write one member; links wait for `finish`, as they may stand before their targets."""
         parts = self.admit(member.name, member.kind)
         place = self._folder.joinpath(*parts)
         if member.kind is Kind.DIRECTORY:
             place.mkdir(parents=True, exist_ok=True)
-            return
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if member.kind is Kind.LINK:
+        elif member.open is None:
             try:
-                check_link(parts, member.target)
+                # A symbolic link counts from its own folder, a hard link from the root.
+                own = parts if member.kind is Kind.LINK else ()
+                self._links[parts] = (member.name, link_target(own, member.target))
             except RefusedMemberError as error:
                 raise _refused(member.name, error) from None
-            place.symlink_to(member.target.replace("\\", "/"))
-            return
-        if member.open is None:
-            source = self._files.get(safe_parts(member.target))
-            if source is None:
-                raise _refused(member.name, f"repeats {member.target!r}, which is not before it")
-            self._copy(source.open("rb"), place, member.name)
         else:
             self._copy(member.open(), place, member.name)
-        self._files[parts] = place
+            self._files.add(parts)
+
+    def finish(self) -> None:
+        """Write the links, as copies of the files they lead to."""
+        for parts, (name, target) in self._links.items():
+            steps = 0
+            while target in self._links and steps <= len(self._links):
+                target, steps = self._links[target][1], steps + 1
+            if target not in self._files:
+                raise _refused(name, "is a link to something that is no file of the archive")
+            source = self._folder.joinpath(*target).open("rb")
+            self._copy(source, self._folder.joinpath(*parts), name)
 
     def count(self, size: int, name: str) -> None:
         """Add to the bytes unpacked so far, and stop where they grow out of proportion."""
@@ -213,7 +233,7 @@ class _Writer:
             raise _refused(name, f"grows to over {limits.ratio} times the size of the archive")
 
     def _copy(self, source: IO[bytes], place: Path, name: str) -> None:
-        # "x" neither overwrites nor follows a link.
+        place.parent.mkdir(parents=True, exist_ok=True)
         with source, place.open("xb") as sink:
             while chunk := source.read(_CHUNK):
                 self.count(len(chunk), name)
@@ -343,13 +363,9 @@ def _zip_member(packed: zipfile.ZipFile, entry: zipfile.ZipInfo) -> _Member:
 
 
 def _unpack_7z(archive: Path, folder: Path, writer: _Writer) -> None:
-    try:
-        import py7zr
-    except ImportError:
-        raise DataError(
-            f"{archive.name} is a 7z archive, which takes one more package: pip install py7zr "
-            "(or unpack it yourself and import the folder)"
-        ) from None
+    require_7z(archive.name)
+    import py7zr
+
     try:
         with py7zr.SevenZipFile(archive) as packed:
             if packed.needs_password():

@@ -127,6 +127,11 @@ def save_cohort(cohort: Cohort, folder: Path) -> None:
             os.rename(temporary, folder)
         except OSError:
             if not is_saved(folder):
+                if folder.exists():
+                    raise StoreError(
+                        f"{folder} is in the way and no whole prepared cohort: delete it and run "
+                        "again"
+                    ) from None
                 raise
         else:
             atomic.sync_folder(folder.parent)
@@ -150,10 +155,10 @@ def open_cohort(folder: Path) -> Cohort:
         marker = json.loads((folder / _MARKER).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise StoreError(f"no prepared cohort in {folder}; {advice}") from None
-    if marker.get("schema") != _SCHEMA:
+    if not isinstance(marker, dict) or marker.get("schema") != _SCHEMA:
         raise StoreError(
-            f"the prepared cohort in {folder} has schema {marker.get('schema')}, expected "
-            f"{_SCHEMA}; {advice}"
+            f"the prepared cohort in {folder} has another schema than {_SCHEMA}; "
+            f"{advice}"
         )
     try:
         group = zarr.open_group(folder, mode="r", zarr_format=3)

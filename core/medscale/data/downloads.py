@@ -16,6 +16,11 @@ from medscale.data.progress import Progress, Step, in_words, silent
 from medscale.errors import DataError, StoreError, explain_os_error
 
 ATTEMPTS = 4
+"""How often a download is tried while the network or the server fails."""
+
+PAUSE_S = 2.0
+"""Seconds before the second attempt; doubled before each further one."""
+
 _CHUNK = 1 << 20
 _CONNECT_S, _SILENCE_S = 15.0, 60.0
 _SPARE = 100_000_000
@@ -28,8 +33,6 @@ def download(
     folder: Path,
     *,
     progress: Progress = silent,
-    attempts: int = ATTEMPTS,
-    pause: float = 2.0,
 ) -> Path:
     """Download one file of a set, unless it is there and right.
 
@@ -41,8 +44,6 @@ def download(
         source: The file.
         folder: Where to put it.
         progress: Told how far it is.
-        attempts: How often to try while the network or the server fails.
-        pause: Seconds before the second attempt; doubled before each further one.
 
     Raises:
         DataError: If it cannot be had, or is not what was published.
@@ -52,7 +53,7 @@ def download(
 
     pooch.get_logger().setLevel(logging.WARNING)
     target = folder / source.name
-    for attempt in range(1, attempts + 1):
+    for attempt in range(1, ATTEMPTS + 1):
         try:
             pooch.retrieve(
                 source.url,
@@ -62,12 +63,12 @@ def download(
                 downloader=_Continued(target, source, progress),
             )
         except _TryAgainError as error:
-            if attempt == attempts:
+            if attempt == ATTEMPTS:
                 raise DataError(
                     f"cannot download {source.name}: {error}; what has arrived is kept, so run "
                     f"`medscale data fetch {manifest.name}` again later"
                 ) from error
-            time.sleep(pause * 2 ** (attempt - 1))
+            time.sleep(PAUSE_S * 2 ** (attempt - 1))
         except OSError as error:
             raise explain_os_error(error, str(folder)) or _hopeless(
                 manifest, source, str(error)
@@ -98,7 +99,7 @@ class _Continued:
 
     def __call__(self, url: str, output_file: str, pooch: object, check_only: bool = False) -> None:
         """Download to `output_file`, as pooch asks its downloaders to."""
-        import requests  # type: ignore[import-untyped]
+        import requests
         from urllib3.exceptions import HTTPError
 
         have, tag = self._arrived(url)
@@ -210,16 +211,18 @@ def check_room(folder: Path, need: int, what: str) -> None:
 
 
 def _hopeless(manifest: Manifest, source: SourceFile, why: str) -> DataError:
-    return DataError(
-        f"cannot download {source.name}: {why} ({source.url}); see {manifest.homepage}, download "
-        f"it by hand, then `medscale data import {manifest.name} PATH`"
-    )
+    return DataError(f"cannot download {source.name}: {why} ({source.url}). {_by_hand(manifest)}")
 
 
 def _wrong_hash(manifest: Manifest, source: SourceFile, message: str) -> DataError:
-    got = re.search(r"got:? '?([0-9a-f]{32,})", message)
+    got = re.search(r"but got ([0-9a-f]{32,})", message)
     return DataError(
         f"{source.name} has {source.algorithm} {got.group(1) if got else 'another'}, expected "
         f"{source.digest}: it was damaged on its way, or its publisher replaced it. Nothing was "
-        f"kept; try again, or see {manifest.homepage} and import what you download by hand"
+        f"kept; try again. {_by_hand(manifest)}"
     )
+
+
+def _by_hand(manifest: Manifest) -> str:
+    way = manifest.how or f"See {manifest.homepage} for downloading it by hand."
+    return f"{way.rstrip('.')}. Then: `medscale data import {manifest.name} PATH`"

@@ -86,6 +86,9 @@ class Manifest(Options):
     counts: dict[str, int] = Field(description="numbers of patients, images, …, as published")
     layout: str = Field(description="folders and files of the unpacked set")
     root: str = Field(default="", description="folder of the unpacked set that the plugin reads")
+    recognised_by: str = Field(
+        default="", description="pattern of a path below `root` that this set has and others lack"
+    )
     plugin: str = Field(default="", description="the medscale data set plugin that reads it")
     unpacked_size: int | None = Field(
         default=None, gt=0, description="about how large the unpacked set is, in bytes"
@@ -109,6 +112,13 @@ class Manifest(Options):
     @classmethod
     def _check_root(cls, value: str) -> str:
         return _relative(value)
+
+    @field_validator("recognised_by")
+    @classmethod
+    def _check_pattern(cls, value: str) -> str:
+        if value.startswith("/") or ".." in value.split("/"):
+            raise ValueError(f"expected a relative pattern such as '*/scan_*.nii', got {value!r}")
+        return value
 
     @model_validator(mode="after")
     def _check_whole(self) -> Manifest:

@@ -1,7 +1,8 @@
 """Which members of an archive may be unpacked, decided by their names and links alone.
 
 An archive is somebody else's list of paths. A member is refused when it could land outside the
-folder it is unpacked into, on any platform, or when two members would be one file there.
+folder it is unpacked into, on any platform, or when two members would be one file there. Links
+are never made: they are unpacked as copies, so nothing can be written or read through them.
 """
 
 from __future__ import annotations
@@ -53,34 +54,29 @@ def safe_parts(name: str) -> tuple[str, ...]:
     return parts
 
 
-def check_link(parts: Sequence[str], target: str) -> None:
-    """Check that a symbolic link stays inside the folder.
-
-    `..` may only come first in the target: after a name it could follow another link up from
-    wherever that one leads. What lies above the link itself are real folders (`Members.add`
-    sees to that), so leading `..` can be counted.
+def link_target(parts: Sequence[str], target: str) -> tuple[str, ...]:
+    """Return the path that a symbolic link points to, as parts from the root of the archive.
 
     Args:
         parts: The link's own path.
         target: What it points to.
 
     Raises:
-        RefusedMemberError: If it could lead outside.
+        RefusedMemberError: If that is outside.
     """
     path = target.replace("\\", "/")
-    steps = [step for step in path.split("/") if step not in ("", ".")]
-    climbs = 0
-    while climbs < len(steps) and steps[climbs] == "..":
-        climbs += 1
-    if (
-        not steps
-        or path.startswith("/")
-        or _DRIVE.match(path)
-        or climbs > len(parts) - 1
-        or ".." in steps[climbs:]
-        or any(unicodedata.category(character) in ("Cc", "Cs") for character in target)
-    ):
-        raise RefusedMemberError(f"is a link that leads outside ({target!r})")
+    outside = RefusedMemberError(f"is a link that leads outside ({target!r})")
+    if path.startswith("/") or _DRIVE.match(path):
+        raise outside
+    reached = list(parts[:-1])
+    for step in path.split("/"):
+        if step == ".." and not reached:
+            raise outside
+        if step == "..":
+            reached.pop()
+        elif step not in ("", "."):
+            reached.append(step)
+    return tuple(reached)
 
 
 class Members:

@@ -26,6 +26,12 @@ from medscale.protocols import Dataset
 PREPARE_VERSION = 1
 """Raised when the same options prepare other arrays."""
 
+_LARGEST_LABEL = 255
+"""Of the cohort's uint8; beyond it a value would become another one."""
+
+_LARGEST_LABEL = 255
+"""Prepared labels are uint8."""
+
 Progress = Callable[[int, int], None]
 """Called with the number of cases done and their total."""
 
@@ -174,12 +180,22 @@ def check_sample(case: Case, sample: Sample, tasks: Mapping[str, Task]) -> None:
             f"{name}: the voxel spacing is {sample.spacing}, expected {dims} sizes in mm"
         )
     known = {value for task in tasks.values() for value in task.labels}
+    if max(known, default=0) > _LARGEST_LABEL:
+        raise DataError(
+            f"a task names the label value {max(known)}, expected values up to {_LARGEST_LABEL}; "
+            "renumber the labels"
+        )
     if label.ndim == dims + 1:
         if known and max(known) >= len(label):
             raise DataError(
                 f"{name}: there are {len(label)} masks, but a task names mask {max(known)}"
             )
         return
+    if known and not (min(known) >= 0 and max(known) <= _LARGEST_LABEL):
+        raise DataError(
+            f"{name}: the tasks name the label values {sorted(known)}, expected values from 0 to "
+            f"{_LARGEST_LABEL}; renumber the labels"
+        )
     unknown = sorted({int(value) for value in np.unique(label)} - known - {0})
     if unknown:
         raise DataError(

@@ -127,13 +127,14 @@ def _people_order(
     cohort: Cohort, person_of: Sequence[int], generator: np.random.Generator
 ) -> list[int]:
     """Shuffle people so that every prefix holds the groups in about their proportions."""
-    first_case: dict[int, Case] = {}
+    # By name, so that the order in which a data set lists its cases does not matter.
+    names: dict[int, tuple[str, str]] = {}
     for case, person in zip(cohort.cases, person_of, strict=True):
-        first_case.setdefault(person, case)
+        name = (case.subject, case.group)
+        names[person] = min(name, names.get(person, name))
     groups: dict[str, list[int]] = {}
-    # By name, so that the order in which a data set lists its people does not matter.
-    for person, case in sorted(first_case.items(), key=lambda item: item[1].subject):
-        groups.setdefault(case.group, []).append(person)
+    for person, (_, group) in sorted(names.items(), key=lambda item: item[1]):
+        groups.setdefault(group, []).append(person)
     placed: list[tuple[float, int]] = []
     for _, members in sorted(groups.items()):
         # Each group is laid evenly over [0, 1] from a random start; sorting interleaves them.

@@ -53,11 +53,14 @@ def learning_curves(trials: pd.DataFrame) -> Figure:
         of_task = trials[trials["task"] == task]
         for row, measure in enumerate(MEASURES):
             _panel(axes[row, column], of_task, measure)
-        axes[0, column].set_title(f"{of_task['dataset'].iloc[0]} · {task}", fontsize=11)
+        # A "$" in a name is a dollar sign, not the begin of a formula.
+        title = f"{of_task['dataset'].iloc[0]} · {task}"
+        axes[0, column].set_title(title, fontsize=11, parse_math=False)
         axes[-1, column].set_xlabel("training images n")
     for row, measure in enumerate(MEASURES):
         axes[row, 0].set_ylabel(measure.title)
-    axes[0, 0].legend(frameon=False, fontsize=9)
+    for text in axes[0, 0].legend(frameon=False, fontsize=9).get_texts():
+        text.set_parse_math(False)
     if (trials["predicted"] == 0).any():
         figure.text(
             0.995, 0.005, "× predicts background everywhere", ha="right", va="bottom", fontsize=8

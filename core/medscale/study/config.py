@@ -81,10 +81,10 @@ class StudyConfig(Options):
 
     dataset: str = Field(description="data set plugin")
     tasks: tuple[str, ...] = Field(default=(), description="binary tasks; empty: the only one")
-    arms: tuple[Arm, ...] = Field(description="augmentation arms to compare")
-    backbones: tuple[str, ...] = Field(description="network plugins")
+    arms: tuple[Arm, ...] = Field(min_length=1, description="augmentation arms to compare")
+    backbones: tuple[str, ...] = Field(min_length=1, description="network plugins")
     recipe: str = Field(description="recipe plugin")
-    sizes: tuple[int, ...] = Field(description="training-set sizes n, in images")
+    sizes: tuple[int, ...] = Field(min_length=1, description="training-set sizes n, in images")
     replicates: tuple[tuple[int, int], ...] = Field(
         default=((1, 5),), description="repetitions per size, each with another subset"
     )
@@ -103,7 +103,7 @@ class StudyConfig(Options):
     def _split_names(cls, value: object) -> object:
         if isinstance(value, str):
             value = [part.strip() for part in value.split(",")]
-        if isinstance(value, Sequence):
+        if isinstance(value, Sequence) and all(isinstance(part, str) for part in value):
             # A name given twice is one name.
             return tuple(dict.fromkeys(value))
         return value
@@ -115,20 +115,37 @@ class StudyConfig(Options):
             value = value.split(",")
         if not isinstance(value, Sequence):
             return value
-        arms = [parse_arm(part) if isinstance(part, str) else Arm(*part) for part in value]
-        if len({arm.label for arm in arms}) < len(set(arms)):
+        return tuple(parse_arm(part) if isinstance(part, str) else part for part in value)
+
+    @field_validator("arms")
+    @classmethod
+    def _check_arms(cls, value: tuple[Arm, ...]) -> tuple[Arm, ...]:
+        if len({arm.label for arm in value}) < len(set(value)):
             raise ConfigError("--aug got one label for two arms; give each its own")
-        return tuple(dict.fromkeys(arms))
+        return tuple(dict.fromkeys(value))
 
     @field_validator("sizes", mode="before")
     @classmethod
     def _parse_sizes(cls, value: object) -> object:
         return parse_sizes(value) if isinstance(value, str) else value
 
+    @field_validator("sizes")
+    @classmethod
+    def _check_sizes(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if min(value) < 1:
+            raise ValueError("a training set has at least 1 image")
+        return tuple(sorted(set(value)))
+
     @field_validator("replicates", mode="before")
     @classmethod
     def _parse_replicates(cls, value: object) -> object:
         return parse_replicates(str(value)) if isinstance(value, int | str) else value
+
+    @field_validator("replicates")
+    @classmethod
+    def _check_replicates(cls, value: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+        # As text, so that a study file's list and a flag are read by the same rules.
+        return parse_replicates(",".join(f"{start}:{count}" for start, count in value))
 
     def replicates_at(self, size: int) -> int:
         """Return how many replicates a size has."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -51,7 +50,7 @@ class TrialSpec(Options):
     split: int
     replicate: int
 
-    @functools.cached_property
+    @property
     def key(self) -> str:
         """The trial's name: a hash of all fields."""
         return content_key(self.model_dump(mode="json"))

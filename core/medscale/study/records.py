@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -14,6 +14,7 @@ from medscale.errors import StoreError
 from medscale.study.plan import TrialSpec
 
 RECORD_SCHEMA = 1
+RecordT = TypeVar("RecordT", "TrialRecord", "FailureRecord")
 
 
 class TrialRecord(Options):
@@ -65,16 +66,30 @@ def read_record(path: Path) -> TrialRecord:
     Raises:
         StoreError: If the file is no record of a version this medscale knows.
     """
+    return _read(path, TrialRecord, "a trial's result")
+
+
+def read_failure(path: Path) -> FailureRecord:
+    """Read a failure.
+
+    Raises:
+        StoreError: If the file is no record of a version this medscale knows.
+    """
+    return _read(path, FailureRecord, "a trial's failure")
+
+
+def _read(path: Path, model: type[RecordT], what: str) -> RecordT:
     value = read_json(path)
+    # First, as a newer record may have fields that this medscale would misread.
     if value.get("schema_version") != RECORD_SCHEMA:
         raise StoreError(
             f"{path} has record version {value.get('schema_version')}, this medscale reads "
             f"{RECORD_SCHEMA}: use the medscale that wrote it, or another --out"
         )
     try:
-        return TrialRecord.model_validate(value)
+        return model.model_validate(value)
     except ValidationError as error:
-        raise StoreError(f"{path} is not a trial's result: {error.errors()[0]['msg']}") from None
+        raise StoreError(f"{path} is not {what}: {error.errors()[0]['msg']}") from None
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 from medscale import atomic
 from medscale.errors import StoreError
 from medscale.study.plan import PlannedTrial, TrialSpec
-from medscale.study.records import FailureRecord, TrialRecord, read_json, read_record
+from medscale.study.records import FailureRecord, TrialRecord, read_failure, read_json, read_record
 
 _SCHEMA = 1
 
@@ -120,11 +120,15 @@ class RunStore:
             StoreError: Says what differs.
         """
         if not self.exists():
-            others = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
-            if others and set(others) - {".lock", "plan.json"}:
+            if not self.folder.exists():
+                return
+            if not self.folder.is_dir():
+                raise StoreError(f"{self.folder} is a file: choose another --out")
+            others = {path.name for path in self.folder.iterdir()} - {".lock", "plan.json"}
+            if others:
                 raise StoreError(
-                    f"{self.folder} is not empty and no run folder (it holds {others[0]}): choose "
-                    "another --out"
+                    f"{self.folder} is not empty and no run folder (it holds {min(others)}): "
+                    "choose another --out"
                 )
             return
         study = self.study()
@@ -161,7 +165,15 @@ class RunStore:
 
     def _plan_rows(self) -> dict[str, Any]:
         path = self.folder / "plan.json"
-        return dict(read_json(path)["trials"]) if path.is_file() else {}
+        if not path.is_file():
+            return {}
+        plan = read_json(path)
+        if plan.get("schema") != _SCHEMA:
+            raise StoreError(
+                f"{path} has schema {plan.get('schema')}, this medscale has {_SCHEMA}: use the "
+                "medscale that wrote it, or another --out"
+            )
+        return dict(plan["trials"])
 
     def trial_folder(self, key: str) -> Path:
         """Return the folder of a trial."""
@@ -186,7 +198,7 @@ class RunStore:
         path = self.trial_folder(key) / "failure.json"
         if self.is_done(key) or not path.is_file():
             return None
-        return FailureRecord.model_validate(read_json(path))
+        return read_failure(path)
 
     def write_failure(self, record: FailureRecord) -> None:
         """Note why a trial did not finish."""

@@ -68,14 +68,8 @@ def run_trial(
     seed = derive_seed(spec.seed, "trial", spec.dataset.name, spec.split, spec.replicate, spec.size)
     backbone = _construct(registry, "backbone", spec.backbone, context)
     recipe = _construct(registry, "recipe", spec.recipe, context)
-    augmenters: list[Augmenter] = []
-    if spec.arm:
-        timer.enter("augmenter")
-        view = pool_view(spec, cohort, task, split, train)
-        for identity in spec.arm:
-            augmenter = _construct(registry, "augmenter", identity, context)
-            augmenter.fit(view)
-            augmenters.append(augmenter)
+    timer.enter("augmenter")
+    augmenters = fitted_augmenters(spec, cohort, split, train, registry, context)
 
     def build_network() -> nn.Module:
         with seeded_torch(derive_seed(seed, "weights")):
@@ -96,7 +90,7 @@ def run_trial(
             test=split.test,
             pool=split.pool,
             build_network=build_network,
-            augmenters=tuple(augmenters),
+            augmenters=augmenters,
             training=spec.training,
             augmentation=spec.augmentation,
             device=device,
@@ -141,11 +135,28 @@ def trial_rows(spec: TrialSpec, cohort: Cohort) -> tuple[Split, tuple[int, ...]]
     return split, order[: spec.size]
 
 
-def pool_view(
-    spec: TrialSpec, cohort: Cohort, task: Task, split: Split, train: tuple[int, ...]
-) -> PoolView:
+def fitted_augmenters(
+    spec: TrialSpec,
+    cohort: Cohort,
+    split: Split,
+    train: tuple[int, ...],
+    registry: Registry,
+    context: PluginContext,
+) -> tuple[Augmenter, ...]:
+    """Construct the augmenters of a trial's arm and let them learn from the pool."""
+    view = pool_view(spec, cohort, split, train)
+    augmenters: list[Augmenter] = []
+    for identity in spec.arm:
+        augmenter = _construct(registry, "augmenter", identity, context)
+        augmenter.fit(view)
+        augmenters.append(augmenter)
+    return tuple(augmenters)
+
+
+def pool_view(spec: TrialSpec, cohort: Cohort, split: Split, train: tuple[int, ...]) -> PoolView:
     """Return what an augmenter may learn from."""
     pool = split.pool
+    task = Task(labels=spec.labels)
     place = {row: position for position, row in enumerate(pool)}
     positions = [cohort.cases[row].position for row in pool]
     return PoolView(

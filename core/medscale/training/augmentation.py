@@ -71,20 +71,31 @@ def augment(
     Deformations of the arm are composed in order, then the baseline affine on top, and image and
     mask are resampled together, once. Augmenters that are no deformation follow, in order.
     """
+    parameters = draw(len(batch.images), batch.images.ndim - 2, options, generator)
+    displacement = draw_displacement(batch, augmenters, generator)
+    batch = apply(batch, parameters, options, displacement)
+    for augmenter in augmenters:
+        if not isinstance(augmenter, SupportsDisplacements):
+            batch = augmenter.augment(batch, generator)
+    return batch
+
+
+def draw_displacement(
+    batch: Batch, augmenters: Sequence[Augmenter], generator: torch.Generator
+) -> Tensor | None:
+    """Draw the deformation of an arm: those of its augmenters, composed in order.
+
+    Returns:
+        (B, D, *G) in voxels of the image, G the image's grid or a coarser one; None where no
+        augmenter of the arm deforms.
+    """
     shape = tuple(batch.images.shape[2:])
-    parameters = draw(len(batch.images), len(shape), options, generator)
     displacement: Tensor | None = None
-    others: list[Augmenter] = []
     for augmenter in augmenters:
         if isinstance(augmenter, SupportsDisplacements):
             field = augmenter.displacements(batch, generator)
             displacement = field if displacement is None else _compose(displacement, field, shape)
-        else:
-            others.append(augmenter)
-    batch = apply(batch, parameters, options, displacement)
-    for augmenter in others:
-        batch = augmenter.augment(batch, generator)
-    return batch
+    return displacement
 
 
 def apply(
@@ -128,15 +139,15 @@ def _affine_grid(matrix: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def _compose(first: Tensor, then: Tensor, shape: tuple[int, ...]) -> Tensor:
-    fields = [
-        field
-        if tuple(field.shape[2:]) == shape
-        else F.interpolate(
-            field, shape, mode="bilinear" if len(shape) == 2 else "trilinear", align_corners=False
-        )
-        for field in (first, then)
-    ]
-    return compose(*fields)
+    return compose(at_shape(first, shape), at_shape(then, shape))
+
+
+def at_shape(displacement: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Return a displacement on the image's own grid, interpolated where it is coarser."""
+    if tuple(displacement.shape[2:]) == shape:
+        return displacement
+    mode = "bilinear" if len(shape) == 2 else "trilinear"
+    return F.interpolate(displacement, shape, mode=mode, align_corners=False)
 
 
 def _rotation(angles: Tensor, identity: Tensor) -> Tensor:
@@ -174,4 +185,4 @@ def _shift_intensity(images: Tensor, shift: Tensor, options: AugmentationOptions
     return (low + (high - low) * (place - left)).view_as(images)
 
 
-__all__ = ["Parameters", "apply", "augment", "draw"]
+__all__ = ["Parameters", "apply", "at_shape", "augment", "draw", "draw_displacement"]

@@ -84,7 +84,7 @@ def train(
         progress: Takes the done fraction after each step.
 
     Raises:
-        TrainingDivergedError: If the loss becomes NaN or infinite.
+        TrainingDivergedError: If the loss or a validation score becomes NaN or infinite.
     """
     schedule = make_schedule(options, len(training.images))
     optimiser = torch.optim.Adam(network.parameters(), lr=options.learning_rate)
@@ -122,6 +122,12 @@ def train(
                     f"(now {options.learning_rate:g})"
                 )
             scores = evaluate(network, validation)
+            if not bool(torch.isfinite(scores["bce"]).all()):
+                # The last step's weights are not in any training loss.
+                raise TrainingDivergedError(
+                    f"the network's predictions are no numbers after step {step}: lower "
+                    f"train.learning_rate (now {options.learning_rate:g})"
+                )
             row = {
                 "step": float(step),
                 "epoch": step * options.batch_size / len(training.images)

@@ -1,0 +1,141 @@
+"""`medscale preview`: a picture of what an augmenter does, before anything is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medscale_cli.study_request import StudyRequest
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from medscale.data.cases import Array
+    from medscale.protocols import Augmenter, Batch
+    from medscale.report.samples import SampleRow
+    from medscale.study.plan import PlannedTrial
+    from medscale.training.options import AugmentationOptions
+    from medscale_cli.run import Prepared
+
+
+def preview(
+    dataset: Annotated[str, typer.Option(help="Data set plugin.")],
+    aug: Annotated[str, typer.Option(help="Arms to show, such as red or none,red.")],
+    data: Annotated[Path | None, typer.Option(help="Folder of the data set.")] = None,
+    task: Annotated[str | None, typer.Option(help="Task whose mask is drawn.")] = None,
+    shape: Annotated[str | None, typer.Option(help="Pixels per axis.")] = None,
+    cases: Annotated[int, typer.Option(min=1, max=20, help="Training cases to show.")] = 3,
+    samples: Annotated[int, typer.Option(min=1, max=12, help="Samples of each.")] = 4,
+    baseline: Annotated[
+        bool, typer.Option(help="Add the baseline's flips, affine and intensity changes.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Root of all randomness.")] = 0,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="One option.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the pictures.")] = Path("previews"),
+) -> None:
+    """Draw original and augmented images, deformation grids and Jacobians, one PNG per arm.
+
+    [bold]medscale preview --dataset phantom --task lv --aug red --set red.prob=1[/bold]
+    """
+    from medscale.report.figures import save
+    from medscale.report.samples import contact_sheet
+    from medscale_cli.progress import message_console
+    from medscale_cli.run import prepare
+
+    console = message_console()
+    study = {"dataset": dataset, "aug": aug, "task": task, "shape": shape, "seed": seed}
+    request = StudyRequest(
+        study={name: value for name, value in study.items() if value is not None}
+        | {"sizes": str(cases), "replicates": "1"},
+        preset="default",
+        file=None,
+        settings=tuple(set_ or ()),
+        data=data,
+        out=None,
+        device="cpu",
+        jobs=1,
+        threads=1,
+        executor="serial",
+    )
+    prepared = prepare(request, console)
+    for trial in prepared.study.trials:
+        rows = _rows(prepared, trial, samples, with_baseline=baseline)
+        title = f"{dataset} · {trial.spec.task} · {trial.arm}"
+        stem = out / f"{dataset}-{trial.spec.task}-{trial.arm}"
+        paths = save(contact_sheet(title, rows), stem)
+        console.print(f"picture  {paths[0]}", soft_wrap=True)
+
+
+def _rows(
+    prepared: Prepared, trial: PlannedTrial, samples: int, *, with_baseline: bool
+) -> list[SampleRow]:
+    """Augment each training case several times."""
+    import torch
+
+    from medscale.data.cases import Task
+    from medscale.protocols import Batch, PluginContext
+    from medscale.registry import default_registry
+    from medscale.seeding import torch_generator
+    from medscale.study.trial import fitted_augmenters, trial_rows
+
+    spec, cohort = trial.spec, prepared.study.cohort
+    split, train = trial_rows(spec, cohort)
+    context = PluginContext(device="cpu", cache=prepared.cache)
+    augmenters = fitted_augmenters(spec, cohort, split, train, default_registry(), context)
+    masks = cohort.target(Task(labels=spec.labels), train)
+    generator = torch_generator(spec.seed, "preview", trial.arm)
+    options = spec.augmentation
+    if not with_baseline:
+        options = options.model_copy(update={"flip": 0.0, "affine": 0.0, "intensity": 0.0})
+    rows = []
+    for row, mask in zip(train, masks, strict=True):
+        batch = Batch(
+            torch.from_numpy(cohort.images[[row]]).expand(samples, -1, *mask.shape),
+            torch.from_numpy(mask).float()[None].expand(samples, 1, *mask.shape),
+            torch.full((samples,), row),
+        )
+        rows.append(_row(cohort.cases[row].id, batch, augmenters, options, generator))
+    return rows
+
+
+def _row(
+    title: str,
+    batch: Batch,
+    augmenters: tuple[Augmenter, ...],
+    options: AugmentationOptions,
+    generator: torch.Generator,
+) -> SampleRow:
+    from medscale.fields.jacobian import jacobian_determinant
+    from medscale.protocols import SupportsDisplacements
+    from medscale.report.samples import SampleRow
+    from medscale.training.augmentation import apply, at_shape, draw, draw_displacement
+
+    shape = tuple(batch.images.shape[2:])
+    parameters = draw(len(batch.images), len(shape), options, generator)
+    field = draw_displacement(batch, augmenters, generator)
+    augmented = apply(batch, parameters, options, field)
+    for augmenter in augmenters:
+        if not isinstance(augmenter, SupportsDisplacements):
+            augmented = augmenter.augment(augmented, generator)
+    if field is not None:
+        field = at_shape(field, shape)
+    return SampleRow(
+        title=title,
+        image=_plane(batch.images[0, 0], len(shape)),
+        mask=_plane(batch.masks[0, 0], len(shape)),
+        images=_plane(augmented.images[:, 0], len(shape)),
+        masks=_plane(augmented.masks[:, 0], len(shape)),
+        displacements=None if field is None else _plane(field[:, :2], len(shape)),
+        determinants=None if field is None else _plane(jacobian_determinant(field), len(shape)),
+    )
+
+
+def _plane(pixels: Tensor, dims: int) -> Array:
+    """Return a plane (..., H, W): of a volume, the middle of its last axis."""
+    if dims == 3:
+        pixels = pixels[..., pixels.shape[-1] // 2]
+    plane: Array = pixels.numpy()
+    return plane

@@ -1,0 +1,552 @@
+from __future__ import annotations
+
+import os
+import pickle
+import unicodedata
+from pathlib import Path
+from typing import Any, ClassVar
+
+import nibabel
+import numpy as np
+import pytest
+from PIL import Image
+
+from medscale.config import parse_settings, validate
+from medscale.data.cases import Case
+from medscale.data.options import PrepareOptions
+from medscale.data.prepare import prepare
+from medscale.errors import ConfigError, DataError
+from medscale.protocols import Dataset, PluginContext
+from medscale.testing import DatasetTests, SpecTests
+from medscale_dataset_folder import dataset as module
+from medscale_dataset_folder.config import FolderOptions
+from medscale_dataset_folder.dataset import FolderDataset
+from medscale_dataset_folder.spec import SPEC
+
+Pixels = np.ndarray[Any, Any]
+GREY = np.arange(35, dtype=np.uint8).reshape(5, 7)
+VOXELS = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
+
+
+def png(path: Path, pixels: Pixels) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def nifti(path: Path, voxels: Pixels, affine: Any = None) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    affine = np.diag([1.5, 2, 3, 1]) if affine is None else affine
+    nibabel.save(nibabel.Nifti1Image(voxels, affine), path)
+    return path
+
+
+def dataset(data: Path | None, log: list[str] | None = None, **options: object) -> FolderDataset:
+    context = PluginContext(data=data, log=[].append if log is None else log.append)
+    return FolderDataset(FolderOptions.model_validate(options), context)
+
+
+def load_all(made: FolderDataset) -> list[Any]:
+    return [made.load(case) for case in made.cases()]
+
+
+@pytest.fixture
+def masks(tmp_path: Path) -> Path:
+    """Three images with a mask per structure; the structures overlap."""
+    root = tmp_path / "set"
+    for stem in ("b", "a", "c"):
+        png(root / f"images/{stem}.png", GREY)
+        png(root / f"masks/Lungs/{stem}.png", np.where(GREY > 20, 255, 0).astype(np.uint8))
+        png(root / f"masks/left heart/{stem}.bmp", GREY > 30)
+    return root
+
+
+@pytest.fixture
+def maps(tmp_path: Path) -> Path:
+    """Two images with a label map of the values 0, 1 and 2."""
+    for stem in ("a", "b"):
+        png(tmp_path / f"images/{stem}.png", GREY)
+        png(tmp_path / f"labels/{stem}.png", GREY % 3)
+    return tmp_path
+
+
+@pytest.fixture
+def volumes(tmp_path: Path) -> Path:
+    root = tmp_path / "volumes"
+    for stem in ("a", "b"):
+        nifti(root / f"images/{stem}.nii.gz", VOXELS)
+        nifti(root / f"masks/{stem}.nii", (VOXELS % 3).astype(np.float32))
+    return root
+
+
+class TestSpec(SpecTests):
+    spec = SPEC
+
+
+class TestMasksConform(DatasetTests):
+    spec = SPEC
+
+    @pytest.fixture
+    def data(self, masks: Path) -> Path:
+        return masks
+
+
+class TestSlicesConform(DatasetTests):
+    spec = SPEC
+    options: ClassVar[dict[str, str]] = {"cut_axis": "2"}
+
+    @pytest.fixture
+    def data(self, volumes: Path) -> Path:
+        return volumes
+
+
+class TestLayouts:
+    def test_a_folder_per_structure_gives_overlapping_masks(self, masks: Path) -> None:
+        made = dataset(masks)
+        assert isinstance(made, Dataset)
+        assert {name: task.labels for name, task in made.tasks.items()} == {
+            "left_heart": (0,),
+            "lungs": (1,),
+        }
+        cases = made.cases()
+        assert [case.id for case in cases] == ["a", "b", "c"]
+        assert cases[0].files == (
+            masks / "images/a.png",
+            masks / "masks/left heart/a.bmp",
+            masks / "masks/Lungs/a.png",
+        )
+        sample = made.load(cases[0])
+        np.testing.assert_array_equal(sample.image, GREY[np.newaxis])
+        np.testing.assert_array_equal(sample.label, [GREY > 30, GREY > 20])
+        assert (sample.image.dtype, sample.label.dtype) == (np.float32, np.bool_)
+        assert sample.spacing == (1, 1)
+
+    @pytest.mark.parametrize("folder", ["labels", "masks"])
+    def test_label_maps_may_lie_in_either_folder(self, maps: Path, folder: str) -> None:
+        (maps / "labels").rename(maps / folder)
+        made = dataset(maps)
+        assert {name: task.labels for name, task in made.tasks.items()} == {
+            "label_1": (1,),
+            "label_2": (2,),
+        }
+        sample = made.load(made.cases()[0])
+        np.testing.assert_array_equal(sample.label, GREY % 3)
+        assert sample.label.dtype == np.uint8
+
+    @pytest.mark.parametrize("value", [1, 255, 7])
+    def test_one_value_is_the_foreground(self, maps: Path, value: int) -> None:
+        for stem in ("a", "b"):
+            png(maps / f"labels/{stem}.png", np.where(GREY > 9, value, 0).astype(np.uint8))
+        assert {name: t.labels for name, t in dataset(maps).tasks.items()} == {
+            "foreground": (value,)
+        }
+
+    def test_named_labels_need_no_reading(
+        self, maps: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "read_label_map", None)
+        tasks = dataset(maps, labels={"lv": 1, "wall": [1, 2]}).tasks
+        assert {name: task.labels for name, task in tasks.items()} == {"lv": (1,), "wall": (1, 2)}
+
+    def test_label_maps_are_searched_once_and_it_is_said(self, maps: Path) -> None:
+        log: list[str] = []
+        made = dataset(maps, log)
+        assert made.tasks == made.tasks
+        assert [line for line in log if "label maps" in line] == [
+            "reading 2 label maps to find their values"
+        ]
+
+    @pytest.mark.parametrize(
+        ("options", "expected"),
+        [({}, False), ({"may_be_absent": True}, True), ({"cut_axis": 2}, True)],
+    )
+    def test_absence_is_an_error_unless_it_is_declared_or_cut(
+        self, volumes: Path, options: dict[str, Any], expected: bool
+    ) -> None:
+        tasks = dataset(volumes, labels={"x": [1, 2]}, **options).tasks
+        assert tasks["x"].may_be_absent is expected
+
+    def test_listing_reads_no_pixels(self, masks: Path) -> None:
+        for path in masks.rglob("*.png"):
+            path.write_bytes(b"not a picture")
+        made = dataset(masks)
+        assert len(made.cases()) == 3
+        assert set(made.tasks) == {"lungs", "left_heart"}
+
+    def test_leftovers_and_spare_masks_are_no_cases(self, masks: Path) -> None:
+        for name in ("images/.DS_Store", "images/._a.png", "masks/.hidden", "images/Thumbs.db"):
+            (masks / name).write_bytes(b"x")
+        png(masks / "masks/Lungs/z.png", GREY)
+        log: list[str] = []
+        assert len(dataset(masks, log).cases()) == 3
+        assert any("1 masks without an image, such as z.png" in line for line in log)
+
+    def test_links_are_followed(self, masks: Path, tmp_path: Path) -> None:
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        (masks / "images/a.png").rename(elsewhere / "x.png")
+        (masks / "images/a.png").symlink_to(elsewhere / "x.png")
+        assert dataset(masks).load(dataset(masks).cases()[0]).image.shape == (1, 5, 7)
+
+    @pytest.mark.parametrize(
+        ("breakage", "message"),
+        [
+            (lambda d: (d / "images").rename(d / "pictures"), "holds no folder images"),
+            (lambda d: (d / "masks").rename(d / "truth"), "holds neither masks nor labels"),
+            (lambda d: (d / "labels").mkdir(), "holds both masks and labels"),
+            (lambda d: (d / "masks").rename(d / "labels"), "labels holds folders, expected"),
+            (lambda d: png(d / "masks/a.png", GREY), "masks holds folders and files, expected"),
+            (lambda d: (d / "masks/Lungs/b.png").unlink(), r"images/b\.png has no mask in .*Lungs"),
+            (lambda d: (d / "masks/1st").mkdir(), "structure '1st' .* cannot be a task"),
+            (lambda d: (d / "masks/lungs").mkdir(), "Lungs and lungs, .* the task lungs"),
+            (lambda d: (d / "images/deep").mkdir(), "deep is a folder"),
+            (lambda d: (d / "images/x.png").symlink_to(d / "gone"), r"x\.png is a broken link"),
+            (lambda d: np.save(d / "images/x.npy", GREY), r"x\.npy has no format that is read"),
+            (lambda d: (d / "images/x.dcm").touch(), r"x\.dcm has no format that is read"),
+            (lambda d: (d / "images/a.tif").touch(), r"a\.png and a\.tif, which have one name"),
+            (lambda d: (d / "images/x\n.png").touch(), "whose name not every system"),
+            (lambda d: (d / "images/x?.png").touch(), "whose name not every system"),
+            (lambda d: (d / "images/x .png").touch(), "whose name not every system"),
+            (lambda d: png(d / "masks/Lungs/z.jpg", GREY), r"z\.jpg is a JPEG"),
+        ],
+    )
+    def test_another_layout_is_explained(self, masks: Path, breakage: Any, message: str) -> None:
+        breakage(masks)
+        with pytest.raises(DataError, match=message) as caught:
+            dataset(masks).cases()
+        assert "\n" not in str(caught.value)
+
+    def test_no_folder_and_no_image_are_explained(self, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match="--data DIR"):
+            dataset(None).cases()
+        with pytest.raises(DataError, match="is no folder"):
+            dataset(tmp_path / "absent").cases()
+        (tmp_path / "images").mkdir()
+        with pytest.raises(DataError, match="images holds no image"):
+            dataset(tmp_path).cases()
+
+    def test_a_foreign_case_is_refused(self, masks: Path) -> None:
+        with pytest.raises(DataError, match="no case elsewhere"):
+            dataset(masks).load(Case(id="elsewhere", subject="x"))
+
+
+class TestLabels:
+    @pytest.mark.parametrize(
+        ("fill", "message"),
+        [
+            (lambda i: GREY * 0, "are empty"),
+            (lambda i: GREY, "more than 32 values"),
+            (lambda i: np.where(GREY > 9, (1, 255)[i], 0).astype(np.uint8), "both 1 and 255"),
+        ],
+    )
+    def test_values_without_a_clear_meaning_are_refused(
+        self, maps: Path, fill: Any, message: str
+    ) -> None:
+        for i, stem in enumerate(("a", "b")):
+            png(maps / f"labels/{stem}.png", fill(i))
+        with pytest.raises(DataError, match=message):
+            _ = dataset(maps).tasks
+
+    def test_negative_values_are_refused(self, volumes: Path) -> None:
+        nifti(volumes / "masks/a.nii", VOXELS % 3 - 1)
+        with pytest.raises(DataError, match="the value -1"):
+            _ = dataset(volumes).tasks
+
+    def test_names_for_masks_make_no_sense(self, masks: Path) -> None:
+        with pytest.raises(DataError, match=r"folder\.labels names the values of label maps"):
+            _ = dataset(masks, labels={"lv": 3}).tasks
+
+    @pytest.mark.parametrize(
+        ("setting", "expected"),
+        [
+            ('folder.labels={"lv": 3, "wall": [1, 2]}', {"lv": (3,), "wall": (1, 2)}),
+            ("folder.labels.lv=3", {"lv": (3,)}),
+            ("folder.labels.wall=1, 2", {"wall": (1, 2)}),
+        ],
+    )
+    def test_labels_come_from_the_command_line(
+        self, setting: str, expected: dict[str, tuple[int, ...]]
+    ) -> None:
+        options = validate(FolderOptions, parse_settings([setting])["folder"], "folder")
+        assert options.labels == expected
+
+    @pytest.mark.parametrize(
+        "labels", [{"LV": 1}, {"lv": 0}, {"lv": -1}, {"lv": "x"}, {"lv": []}, {}, 3, {"lv": 1.5}]
+    )
+    def test_other_labels_are_refused(self, labels: object) -> None:
+        with pytest.raises(ConfigError, match=r"folder\.labels"):
+            validate(FolderOptions, {"labels": labels}, "folder")
+
+
+class TestMetadata:
+    def test_columns_reach_the_cases(self, masks: Path) -> None:
+        (masks / "metadata.csv").write_text(
+            "\ufeffSubject, image ,url,group,position\n"
+            'p1,c.png,"a, b",site 1,0.25\np2,a,,,\n\np1,b.png,x,site 1,1\n',
+            encoding="utf-8",
+        )
+        log: list[str] = []
+        cases = dataset(masks, log).cases()
+        assert [(c.id, c.subject, c.group, c.position) for c in cases] == [
+            ("a", "p2", "", None),
+            ("b", "p1", "site 1", 1.0),
+            ("c", "p1", "site 1", 0.25),
+        ]
+        assert log == []
+
+    @pytest.mark.parametrize("table", [None, "image\na\nb\nc\n"])
+    def test_unknown_subjects_are_said_aloud(self, masks: Path, table: str | None) -> None:
+        if table is not None:
+            (masks / "metadata.csv").write_text(table)
+        log: list[str] = []
+        made = dataset(masks, log)
+        assert [case.subject for case in made.cases()] == ["a", "b", "c"]
+        made.cases()
+        assert len(log) == 1
+        assert "one person has several, give them one subject in metadata.csv" in log[0]
+
+    def test_accents_agree_between_systems(self, tmp_path: Path) -> None:
+        name = "Ödem"
+        png(tmp_path / "images" / f"{unicodedata.normalize('NFD', name)}.png", GREY)
+        png(tmp_path / "labels" / f"{unicodedata.normalize('NFC', name)}.png", GREY % 2)
+        (tmp_path / "metadata.csv").write_text(f"image,subject\n{name}.png,p\n", encoding="utf-8")
+        assert [case.id for case in dataset(tmp_path).cases()] == [
+            unicodedata.normalize("NFC", name)
+        ]
+
+    @pytest.mark.parametrize(
+        ("table", "message"),
+        [
+            ("", "has the columns nothing"),
+            ("name,subject\na,1\n", "has the columns name, subject"),
+            ("image;subject\na;1\n", "separated by commas"),
+            ("image,subject,Subject\na,1,1\n", "a column twice"),
+            ("image,subject\na,1\nb,2\n", r"has no row for c\.png \(1 of 3"),
+            ("image,subject\na,1\nz.png,2\n", r"line 3: there is no image 'z\.png'"),
+            ("image,subject\na,1\na.png,2\n", r"line 3: image 'a\.png' has a row already"),
+            ("image,subject\n../images/a.png,1\n", "line 2: image is '../images/a.png', expected"),
+            ("image,subject\n..\\a.png,1\n", "expected the plain name"),
+            ("image,subject\n..,1\n", "expected the plain name"),
+            ("image,subject\n,1\n", "expected the plain name"),
+            ("image,subject\na, \n", "line 2: subject is empty"),
+            ("image,subject\na\n", "line 2: 1 cells, expected 2"),
+            ("image,subject\na,1,2\n", "line 2: 3 cells, expected 2"),
+            ('image,subject\na,"1\nb,2\nc,3\n', "no valid CSV"),
+            ("image,position\na,1.01\n", "position is '1.01', expected a number from 0 to 1"),
+            ("image,position\na,nan\n", "position is 'nan'"),
+            ("image,position\na,base\n", "position is 'base'"),
+            (b"image,subject\na,\xff\n", "is not UTF-8"),
+        ],
+    )
+    def test_a_faulty_table_is_one_sentence(
+        self, masks: Path, table: str | bytes, message: str
+    ) -> None:
+        content = table if isinstance(table, bytes) else table.encode()
+        (masks / "metadata.csv").write_bytes(content)
+        with pytest.raises(DataError, match=message) as caught:
+            dataset(masks).cases()
+        assert "metadata.csv" in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+class TestPixels:
+    def test_colour_becomes_luminance_or_stays(self, maps: Path) -> None:
+        colour = np.stack([GREY, GREY * 2, GREY * 3], axis=-1)
+        for stem in ("a", "b"):
+            png(maps / f"images/{stem}.png", colour)
+        grey = load_all(dataset(maps))[0].image
+        expected = 0.299 * colour[..., 0] + 0.587 * colour[..., 1] + 0.114 * colour[..., 2]
+        np.testing.assert_allclose(grey, expected[np.newaxis], rtol=1e-5)
+        assert grey.dtype == np.float32
+        kept = load_all(dataset(maps, grayscale=False))[0].image
+        np.testing.assert_array_equal(kept, np.moveaxis(colour, -1, 0))
+
+    def test_a_mixture_of_channels_is_an_error(self, maps: Path) -> None:
+        png(maps / "images/b.png", np.stack([GREY] * 3, axis=-1))
+        options = PrepareOptions(shape=(8, 8))
+        made = dataset(maps)
+        prepare(made, made.cases(), options, lambda done, total: None)
+        made = dataset(maps, grayscale=False)
+        with pytest.raises(DataError, match=r"b .*has 3 channels and 2 dim.* has 1 and 2"):
+            prepare(made, made.cases(), options, lambda done, total: None)
+
+    @pytest.mark.parametrize("value", [0, 1])
+    def test_a_mask_of_one_value_is_a_mask(self, masks: Path, value: int) -> None:
+        png(masks / "masks/Lungs/a.png", np.full_like(GREY, value))
+        label = dataset(masks).load(dataset(masks).cases()[0]).label
+        assert label[1].all() == bool(value)
+        assert label[1].any() == bool(value)
+
+    @pytest.mark.parametrize(
+        ("pixels", "message"),
+        [
+            (GREY % 3, "holds the values 0, 1, 2, expected 0 and one other"),
+            (GREY % 2 + 1, "holds the values 1, 2, expected"),
+            (GREY, "0, 1, 2, 3, 4, 5, 6, 7, …"),
+            (GREY[:4] % 2, r"size 4×7 but its image a\.png has 5×7"),
+            (np.stack([GREY % 2, GREY % 2, GREY * 0], axis=-1), "is coloured"),
+        ],
+    )
+    def test_a_bad_mask_is_named(self, masks: Path, pixels: Pixels, message: str) -> None:
+        path = png(masks / "masks/Lungs/a.png", pixels)
+        with pytest.raises(DataError, match=message) as caught:
+            load_all(dataset(masks))
+        assert str(path) in str(caught.value)
+
+    def test_a_grey_mask_saved_as_colour_is_a_mask(self, masks: Path) -> None:
+        mask = (GREY > 20).astype(np.uint8) * 255
+        png(masks / "masks/Lungs/a.png", np.stack([mask] * 3, axis=-1))
+        png(masks / "masks/Lungs/b.png", np.stack([mask, mask, mask, mask * 0 + 255], axis=-1))
+        for sample in load_all(dataset(masks)):
+            np.testing.assert_array_equal(sample.label[1], GREY > 20)
+
+    @pytest.mark.parametrize("what", ["images/b.png", "masks/Lungs/b.png"])
+    @pytest.mark.parametrize("damage", [lambda c: c[:50], lambda c: b"text", lambda c: b""])
+    def test_a_damaged_picture_is_named(self, masks: Path, what: str, damage: Any) -> None:
+        (masks / what).write_bytes(damage((masks / what).read_bytes()))
+        with pytest.raises(DataError, match=r"cannot be read as a picture") as caught:
+            load_all(dataset(masks))
+        assert what in str(caught.value)
+
+    def test_a_file_that_vanished_is_named(self, masks: Path) -> None:
+        made = dataset(masks)
+        cases = made.cases()
+        (masks / "images/a.png").unlink()
+        with pytest.raises(DataError, match=r"a\.png is missing"):
+            made.load(cases[0])
+
+    def test_nothing_is_unpickled(self, masks: Path) -> None:
+        (masks / "images/a.png").write_bytes(pickle.dumps(GREY))
+        with pytest.raises(DataError, match=r"a\.png cannot be read"):
+            load_all(dataset(masks))
+
+
+class TestVolumes:
+    def test_a_volume_is_one_case_with_spacing(self, volumes: Path) -> None:
+        made = dataset(volumes)
+        assert [case.id for case in made.cases()] == ["a", "b"]
+        assert set(made.tasks) == {"label_1", "label_2"}
+        sample = made.load(made.cases()[0])
+        np.testing.assert_array_equal(sample.image, VOXELS[np.newaxis])
+        np.testing.assert_array_equal(sample.label, VOXELS % 3)
+        assert sample.spacing == (1.5, 2, 3)
+        assert (sample.image.dtype, sample.label.dtype) == (np.float32, np.uint8)
+
+    @pytest.mark.parametrize(
+        ("axis", "letter", "spacing"), [(0, "x", (2, 3)), (1, "y", (1.5, 3)), (2, "z", (1.5, 2))]
+    )
+    def test_a_volume_can_be_cut(
+        self, volumes: Path, axis: int, letter: str, spacing: tuple[float, ...]
+    ) -> None:
+        made = dataset(volumes, cut_axis=axis)
+        cases = made.cases()
+        count = VOXELS.shape[axis]
+        assert [c.id for c in cases[:count]] == [f"a_{letter}{i:03d}" for i in range(count)]
+        assert {case.subject for case in cases} == {"a", "b"}
+        assert [case.position for case in cases[:count]] == [i / (count - 1) for i in range(count)]
+        sample = made.load(cases[1])
+        np.testing.assert_array_equal(sample.image[0], VOXELS.take(1, axis=axis))
+        np.testing.assert_array_equal(sample.label, VOXELS.take(1, axis=axis) % 3)
+        assert sample.spacing == spacing
+
+    def test_masks_per_structure_are_cut_alike(self, tmp_path: Path) -> None:
+        nifti(tmp_path / "images/a.nii.gz", VOXELS)
+        nifti(tmp_path / "masks/one/a.nii.gz", (VOXELS > 30).astype(np.uint8))
+        nifti(tmp_path / "masks/two/a.nii.gz", (VOXELS > 40).astype(np.uint8))
+        sample = load_all(dataset(tmp_path, cut_axis=1))[2]
+        cut = VOXELS[:, 2]
+        np.testing.assert_array_equal(sample.label, [cut > 30, cut > 40])
+
+    def test_each_volume_is_read_once(self, volumes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        read: list[str] = []
+        original = module.read_image
+
+        def counting(path: Path, **options: bool) -> object:
+            read.append(path.name)
+            return original(path, **options)
+
+        monkeypatch.setattr(module, "read_image", counting)
+        load_all(dataset(volumes, cut_axis=2))
+        assert read == ["a.nii.gz", "b.nii.gz"]
+
+    def test_an_axis_of_length_one_is_dropped(self, tmp_path: Path) -> None:
+        flat = VOXELS[:, :, 0]
+        nifti(tmp_path / "images/a.nii", flat[:, np.newaxis, :], np.diag([2, 9, 3, 1]))
+        nifti(tmp_path / "labels/a.nii", flat[:, np.newaxis, :, np.newaxis] % 2)
+        nifti(tmp_path / "images/b.nii", flat)
+        nifti(tmp_path / "labels/b.nii", flat % 2)
+        one, two = load_all(dataset(tmp_path))
+        np.testing.assert_array_equal(one.image, flat[np.newaxis])
+        np.testing.assert_array_equal(one.label, flat % 2)
+        assert one.spacing == (2, 3)
+        np.testing.assert_array_equal(two.image, one.image)
+
+    def test_a_picture_can_have_a_nifti_mask(self, maps: Path) -> None:
+        (maps / "labels/a.png").unlink()
+        nifti(maps / "labels/a.nii.gz", (GREY % 3).astype(np.int16))
+        np.testing.assert_array_equal(load_all(dataset(maps))[0].label, GREY % 3)
+
+    def test_pictures_and_volumes_do_not_mix(self, volumes: Path) -> None:
+        png(volumes / "images/c.png", GREY)
+        png(volumes / "masks/c.png", GREY % 2)
+        made = dataset(volumes)
+        with pytest.raises(DataError, match="has 1 channels and 2 dimensions, but"):
+            prepare(made, made.cases(), PrepareOptions(), lambda done, total: None)
+        with pytest.raises(DataError, match=r"c\.png is no volume"):
+            dataset(volumes, cut_axis=2).cases()
+
+    @pytest.mark.parametrize(
+        ("file", "voxels", "message"),
+        [
+            ("images/a.nii.gz", np.zeros((3, 4, 5, 2), np.int16), "3×4×5×2, expected 2 or 3 axes"),
+            ("masks/a.nii", np.zeros((3, 4, 4), np.int16), "size 3×4×4 but its image"),
+            ("masks/a.nii", np.full((3, 4, 5), 0.5, np.float32), "hold the value 0.5"),
+        ],
+    )
+    def test_bad_volumes_are_named(
+        self, volumes: Path, file: str, voxels: Pixels, message: str
+    ) -> None:
+        path = nifti(volumes / file, voxels)
+        with pytest.raises(DataError, match=message) as caught:
+            load_all(dataset(volumes))
+        assert str(path) in str(caught.value)
+
+    def test_a_text_file_is_no_nifti(self, volumes: Path) -> None:
+        (volumes / "masks/b.nii").write_text("hello")
+        with pytest.raises(DataError, match=r"b\.nii cannot be read as NIfTI"):
+            load_all(dataset(volumes))
+
+    def test_headers_that_disagree_are_said_once(self, volumes: Path) -> None:
+        affine = np.diag([-1.0, -1, 1, 1])
+        affine[:3, 3] = 5
+        for stem in ("a", "b"):
+            nifti(volumes / f"masks/{stem}.nii", VOXELS % 3, affine)
+            nifti(volumes / f"images/{stem}.nii.gz", VOXELS, np.abs(affine))
+        log: list[str] = []
+        load_all(dataset(volumes, log))
+        assert [line for line in log if "oriented LPS and its image RAS" in line] == log[1:]
+        assert len(log) == 2
+
+    def test_positions_and_cutting_exclude_each_other(self, volumes: Path) -> None:
+        (volumes / "metadata.csv").write_text("image,subject,position\na,1,0.5\nb,2,\n")
+        with pytest.raises(DataError, match=r"holds positions, but folder\.cut_axis"):
+            dataset(volumes, cut_axis=2).cases()
+        assert dataset(volumes).cases()[0].position == 0.5
+
+
+@pytest.mark.real_data
+def test_the_real_chest_xrays_have_their_37_subjects() -> None:
+    data = os.environ.get("MEDSCALE_TEST_DATA")
+    if not data:
+        pytest.skip("MEDSCALE_TEST_DATA is unset: no real chest X-rays to read")
+    log: list[str] = []
+    made = dataset(Path(data) / "chest_xray", log)
+    cases = made.cases()
+    assert len(cases) == 44
+    assert len({case.subject for case in cases}) == 37
+    assert set(made.tasks) == {"lungs", "heart"}
+    for sample in load_all(made)[::8]:
+        assert sample.image.shape[0] == 1
+        assert sample.label.shape == (2, *sample.image.shape[1:])
+        assert 0.01 < sample.label[0].mean() < sample.label[1].mean() < 0.6
+    assert log == []

@@ -1,0 +1,3 @@
+"""Importing this raises."""
+
+raise ValueError("the target fails")

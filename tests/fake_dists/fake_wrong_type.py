@@ -1,0 +1,3 @@
+"""The spec is no PluginSpec."""
+
+SPEC = {"kind": "recipe", "name": "wrong_type"}
