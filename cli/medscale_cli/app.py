@@ -25,6 +25,7 @@ def _register() -> None:
     from medscale_cli import describe, doctor, plan, preview, results, run, status, worker
     from medscale_cli.data import data_app
     from medscale_cli.listing_command import list_plugins
+    from medscale_cli.new import new
     from medscale_cli.study_request import study_command
 
     app.command("list")(list_plugins)
@@ -36,6 +37,7 @@ def _register() -> None:
     app.command("status")(status.status)
     app.command("results")(results.results)
     app.command("preview")(preview.preview)
+    app.command("new")(new)
     app.command("worker")(worker.worker)
 
 
