@@ -37,7 +37,7 @@ class ProgressView:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._begun = self._printed = time.monotonic()
-        self._start = 0.0
+        self._start: float | None = None
         self._last = ""
 
     def __enter__(self) -> ProgressView:
@@ -61,10 +61,12 @@ class ProgressView:
         if self._bar is not None:
             self._bar.stop()
 
-    def start_at(self, done: float, total: float) -> None:
-        """Say where this run starts, so that what was done before does not count as speed."""
+    def start_at(self, done: float) -> None:
+        """Say where this run starts, so that what was done before does not count as speed.
+
+        Without it, the first `show` is the start.
+        """
         self._begun, self._start = time.monotonic(), done
-        self.show(done, total, "")
 
     def show(self, done: float, total: float, text: str) -> None:
         """Show progress.
@@ -74,6 +76,9 @@ class ProgressView:
             total: In any unit.
             text: What else to say.
         """
+        if self._start is None:
+            self.start_at(done)
+        assert self._start is not None
         share = done / total if total else 1.0
         elapsed = time.monotonic() - self._begun
         worked = done - self._start
@@ -105,7 +110,7 @@ class TrialsView:
     def begin(self, total: float, done: float, trials: int, finished: int) -> None:
         """A run starts."""
         self._total, self._trials = total, trials
-        self._view.start_at(done, total)
+        self._view.start_at(done)
 
     def update(self, done: float, finished: int, failed: int, current: Sequence[str]) -> None:
         """Progress."""
@@ -119,4 +124,5 @@ class TrialsView:
 
 def message_console() -> Console:
     """Return the console for everything that is no result: standard error."""
-    return Console(stderr=True, highlight=False, file=sys.stderr)
+    # Lines are left whole: a log file has no width, and a terminal breaks them itself.
+    return Console(file=sys.stderr, highlight=False, soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4
 """Okabe and Ito's palette, told apart by colour-blind readers."""
 _STYLES = ("-", "--", ":", "-.")
 _LEVEL = 0.95
+_LEAST_FOR_INTERVAL = 3
 
 
 class Measure(NamedTuple):
@@ -40,8 +42,9 @@ MEASURES = (
 def learning_curves(trials: pd.DataFrame) -> Figure:
     """Draw a run's curves: a column per task, a row per measure, a colour per arm.
 
-    Dots are trials, lines their means, bands the 95 % t-interval of the mean. A trial that predicts
-    background in every test case is a cross.
+    Dots are trials, lines their means, bands the 95 % t-interval of the mean, from three trials on
+    (of two it is as wide as the axis). A trial that predicts background in every test case is a
+    cross.
 
     Args:
         trials: As `medscale.report.tables.trial_table` makes it; at least one row.
@@ -83,6 +86,11 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     return written
 
 
+def plain(text: str) -> str:
+    """Return text that matplotlib shows as it is, instead of reading `$…$` as mathematics."""
+    return text.replace("$", r"\$")
+
+
 def _panel(axes: Axes, trials: pd.DataFrame, measure: Measure) -> None:
     arms = list(dict.fromkeys(trials["arm"]))
     backbones = list(dict.fromkeys(trials["backbone"]))
@@ -100,7 +108,7 @@ def _panel(axes: Axes, trials: pd.DataFrame, measure: Measure) -> None:
             if chosen.empty:
                 continue
             colour = COLOURS[number % len(COLOURS)]
-            label = arm if len(backbones) == 1 else f"{arm} · {backbone}"
+            label = plain(arm if len(backbones) == 1 else f"{arm} · {backbone}")
             _curve(axes, chosen, floor, shift, colour, style, label)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
@@ -108,7 +116,10 @@ def _panel(axes: Axes, trials: pd.DataFrame, measure: Measure) -> None:
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(ScalarFormatter())
-    low, high = axes.get_ylim()
+    # The axis is the trials' own: a wide interval must not press the curves together.
+    shown = errors["error"].clip(lower=floor)
+    low, high = float(shown.min()) / 1.2, float(shown.max()) * 1.2
+    axes.set_ylim(low, high)
     if high / low < 30:
         ticks = [t for t in _NICE if low <= t <= high]
         axes.yaxis.set_major_locator(FixedLocator(ticks))
@@ -137,7 +148,8 @@ def _curve(
         low, high = mean_interval(error)
         sizes.append(size)
         means.append(float(error.mean()))
-        lows.append(max(low, floor))
+        # (max would turn the NaN of a missing interval into the floor)
+        lows.append(low if math.isnan(low) else max(low, floor))
         highs.append(high)
         empty = (group["predicted"] == 0).to_numpy()
         place = np.full(len(error), size * shift)
@@ -148,10 +160,10 @@ def _curve(
 
 
 def mean_interval(values: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, float]:
-    """Return the 95 % t-interval of a mean; the mean itself where there is one value."""
+    """Return the 95 % t-interval of a mean; NaN for fewer than three values."""
+    if len(values) < _LEAST_FOR_INTERVAL:
+        return math.nan, math.nan
     mean = float(values.mean())
-    if len(values) < 2:
-        return mean, mean
     half = float(stats.t.ppf((1 + _LEVEL) / 2, len(values) - 1) * stats.sem(values))
     return mean - half, mean + half
 

@@ -82,7 +82,8 @@ class AugmenterTests(ShapedTests):
         How to fix: return `batch.replace(images=…, masks=…)`; do not shuffle a batch.
         """
         batch = batch_of(shape, 4)
-        assert same_bytes(fitted(shape).augment(batch, _generator(1)).indices, batch.indices)
+        indices = fitted(shape).augment(batch, _generator(1)).indices
+        assert same_bytes(indices, batch.indices), f"{batch.indices} became {indices}"
 
     def test_input_is_left_as_it_is(
         self, fitted: Callable[[Shape], Augmenter], shape: Shape
@@ -110,7 +111,7 @@ class AugmenterTests(ShapedTests):
         """
         augmenter, batch = fitted(shape), batch_of(shape, 3)
         first, second = (augmenter.augment(batch, _generator(5)) for _ in range(2))
-        assert _same(first, second)
+        assert _same(first, second), "the same seed gives other bytes"
 
     def test_other_seed_gives_other_bytes(
         self, fitted: Callable[[Shape], Augmenter], shape: Shape
@@ -123,7 +124,8 @@ class AugmenterTests(ShapedTests):
         self._skip_if_unchanged()
         augmenter, batch = fitted(shape), batch_of(shape, 4)
         results = [augmenter.augment(batch, _generator(seed)).images for seed in range(4)]
-        assert any(not same_bytes(results[0], other) for other in results[1:])
+        others = [other for other in results if not same_bytes(results[0], other)]
+        assert others, "four seeds give the same bytes"
 
     def test_batches_in_a_row_differ(
         self, fitted: Callable[[Shape], Augmenter], shape: Shape
@@ -138,7 +140,8 @@ class AugmenterTests(ShapedTests):
         self._skip_if_unchanged()
         augmenter, batch, generator = fitted(shape), batch_of(shape, 4), _generator(5)
         results = [augmenter.augment(batch, generator).images for _ in range(4)]
-        assert any(not same_bytes(results[0], other) for other in results[1:])
+        others = [other for other in results if not same_bytes(results[0], other)]
+        assert others, "four calls in a row give the same bytes"
 
     def test_samples_in_a_batch_differ(
         self, fitted: Callable[[Shape], Augmenter], shape: Shape
@@ -158,7 +161,8 @@ class AugmenterTests(ShapedTests):
         )
         images = fitted(shape).augment(batch, _generator(5)).images
         # Rounding in a batch may differ from row to row, so equal bytes are not the question.
-        assert float((images - images[:1]).abs().max()) > 1e-4
+        spread = float((images - images[:1]).abs().max())
+        assert spread > 1e-4, "eight equal images are changed alike"
 
     def test_masks_stay_binary(self, fitted: Callable[[Shape], Augmenter], shape: Shape) -> None:
         """Masks hold 0 and 1, and nothing between.
@@ -168,7 +172,7 @@ class AugmenterTests(ShapedTests):
         augmenter = fitted(shape)
         for seed in range(3):
             masks = augmenter.augment(batch_of(shape, 4), _generator(seed)).masks
-            assert bool(((masks == 0) | (masks == 1)).all())
+            assert ((masks == 0) | (masks == 1)).all(), "masks hold values between 0 and 1"
 
     def test_images_stay_finite(self, fitted: Callable[[Shape], Augmenter], shape: Shape) -> None:
         """Images hold no NaN and no infinity.
@@ -179,7 +183,8 @@ class AugmenterTests(ShapedTests):
         """
         augmenter = fitted(shape)
         for seed in range(3):
-            assert augmenter.augment(batch_of(shape, 4), _generator(seed)).images.isfinite().all()
+            images = augmenter.augment(batch_of(shape, 4), _generator(seed)).images
+            assert images.isfinite().all(), "images hold infinities or NaN"
 
     def test_batch_of_one_works(self, fitted: Callable[[Shape], Augmenter], shape: Shape) -> None:
         """A batch of one image comes out as a batch of one.
@@ -203,7 +208,7 @@ class AugmenterTests(ShapedTests):
         for seed in (1, 2):
             with seeded_globals(seed):
                 results.append(augmenter.augment(batch, _generator(5)))
-        assert _same(*results)
+        assert _same(*results), "global seeds change the result"
 
     def test_global_randomness_is_left_alone(self, make: Make, shape: Shape) -> None:
         """Fitting and augmenting use no global generator and change no global setting.
@@ -227,7 +232,7 @@ class AugmenterTests(ShapedTests):
         kept = [tensor.clone() for tensor in (view.images, view.masks, view.positions)]
         make().fit(view)
         for tensor, before in zip((view.images, view.masks, view.positions), kept, strict=True):
-            assert same_bytes(tensor, before)
+            assert same_bytes(tensor, before), "the pool was changed in place"
 
     def test_fit_is_repeatable(
         self, fitted: Callable[[Shape], Augmenter], shape: Shape, tmp_path: Path
@@ -243,7 +248,7 @@ class AugmenterTests(ShapedTests):
         cache = tmp_path / "cache"
         if cache.exists():
             cache.rename(tmp_path / "set aside")
-        assert _same(first, fitted(shape).augment(batch, _generator(5)))
+        assert _same(first, fitted(shape).augment(batch, _generator(5))), "another fit"
 
     def test_cached_fit_is_the_same(
         self, fitted: Callable[[Shape], Augmenter], shape: Shape
@@ -255,7 +260,7 @@ class AugmenterTests(ShapedTests):
         """
         batch = batch_of(shape, 3)
         first, second = (fitted(shape).augment(batch, _generator(5)) for _ in range(2))
-        assert _same(first, second)
+        assert _same(first, second), "the fit read from the cache is another one"
 
     def test_pool_of_one_works_or_is_one_sentence(self, make: Make, shape: Shape) -> None:
         """A pool of one image is either fitted and augmented, or refused by a MedscaleError.

@@ -92,7 +92,8 @@ class BackboneTests(ShapedTests):
         How to fix: do not call torch.manual_seed while building.
         """
         first, second = (_build(plugin, shape, seed=seed).state_dict() for seed in (1, 2))
-        assert any(not same_bytes(first[name], second[name]) for name in first)
+        other = [name for name in first if not same_bytes(first[name], second[name])]
+        assert other, "two seeds give the same weights"
 
     def test_networks_are_independent(self, plugin: Backbone, shape: Shape) -> None:
         """Two built networks share no parameters or buffers.
@@ -133,7 +134,7 @@ class BackboneTests(ShapedTests):
         """
         network, images = _build(plugin, shape).eval(), _images(shape, count=2)
         with torch.no_grad():
-            assert same_bytes(network(images), network(images))
+            assert same_bytes(network(images), network(images)), "the second pass differs"
 
     def test_cases_do_not_affect_each_other(self, plugin: Backbone, shape: Shape) -> None:
         """In evaluation mode an image's logits do not depend on its neighbours in the batch.
@@ -174,7 +175,7 @@ class BackboneTests(ShapedTests):
         before = images.clone()
         with torch.no_grad():
             network(images)
-        assert same_bytes(images, before)
+        assert same_bytes(images, before), "the images were changed in place"
 
     def test_global_randomness_is_left_alone(self, plugin: Backbone, shape: Shape) -> None:
         """Building draws from torch's global generator at most; evaluating draws nothing.

@@ -276,7 +276,7 @@ class DatasetTests(PluginTests):
         for array in (sample.image, sample.label):
             if array.flags.writeable:
                 array[...] = 1
-        assert _same(plugin.load(cases[0]), kept)
+        assert _same(plugin.load(cases[0]), kept), "the next load shows the change"
 
     def test_global_randomness_is_left_alone(self, make: Make) -> None:
         """Listing and loading use no global generator and change no global setting.

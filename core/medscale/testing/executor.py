@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import time
@@ -16,14 +17,21 @@ from medscale.testing.base import PluginTests
 
 _STAND_IN = '''\
 """Stands in for `medscale worker`: does what its document says, and leaves traces."""
-import argparse, json, os, pathlib, signal, sys, time, uuid
+import argparse, json, os, pathlib, signal, sys, threading, time, uuid
+
+def follow_parent():
+    sys.stdin.read()
+    os._exit(1)
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("command", choices=["worker"])
     parser.add_argument("--document", type=pathlib.Path, required=True)
     parser.add_argument("--id", required=True)
-    given, _ = parser.parse_known_args()
+    parser.add_argument("--tied", action="store_true")
+    given = parser.parse_args()
+    if given.tied:
+        threading.Thread(target=follow_parent, daemon=True).start()
     todo = json.loads(given.document.read_text(encoding="utf-8"))
     trace = pathlib.Path(todo["traces"]) / uuid.uuid4().hex
     for line in range(2000 if todo["chatty"] else 0):
@@ -150,7 +158,7 @@ class ExecutorTests(PluginTests):
         beats = [time.monotonic()]
         plugin.execute(order(seconds=2.5), lambda: beats.append(time.monotonic()))
         beats.append(time.monotonic())
-        longest = max(after - before for before, after in zip(beats, beats[1:], strict=False))
+        longest = max(after - before for before, after in itertools.pairwise(beats))
         assert longest < 2, f"{longest:.1f} s between two calls of the heartbeat"
 
     def test_failing_worker_is_reported(
@@ -208,7 +216,7 @@ class ExecutorTests(PluginTests):
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            plugin.execute(order(seconds=8), interrupt)
+            plugin.execute(order(seconds=5), interrupt)
         time.sleep(self.patience)
         before = _read(traces)
         time.sleep(0.5)

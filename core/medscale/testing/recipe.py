@@ -17,7 +17,7 @@ from medscale.data.cases import Array, Case, Task
 from medscale.data.cohort import Cohort, build_cohort
 from medscale.identity import array_key, canonical_json
 from medscale.protocols import Batch, PoolView, Recipe
-from medscale.seeding import derive_seed, seeded_torch
+from medscale.seeding import seeded_torch
 from medscale.study.context import Outcome, TrialContext
 from medscale.testing.base import ShapedTests
 from medscale.testing.images import blobs
@@ -107,15 +107,13 @@ class RecipeTests(ShapedTests):
         assert _result(make().run(trial())) == first, "another instance differs"
 
     def test_seed_is_used(self, plugin: Recipe, trial: Trial) -> None:
-        """Another study seed gives another outcome, from the same initial network.
+        """Another replicate gives another outcome, from the same initial network.
 
         Replicates measure the variance of training; without it, intervals would be too narrow.
 
         How to fix: derive the order of cases and the augmentation from `trial.seed`.
         """
-        first, second = (
-            _result(plugin.run(trial(seed=functools.partial(derive_seed, seed)))) for seed in (1, 2)
-        )
+        first, second = (_result(plugin.run(trial(replicate=replicate))) for replicate in (1, 2))
         assert first != second
 
     def test_progress_rises_to_one(self, plugin: Recipe, trial: Trial) -> None:
@@ -234,7 +232,6 @@ def _toy_trial(shape: Shape, training: TrainingOptions) -> TrialContext:
     labels = 2 * masks[:, 0].numpy().astype(np.uint8)
     labels[:, :3] = np.where(labels[:, :3] == 0, 1, labels[:, :3])
     cases = tuple(Case(id=f"case{row:02}", subject=f"subject{row:02}") for row in range(16))
-    seed = functools.partial(derive_seed, 1)
     return TrialContext(
         cohort=_cohort(cases, images.numpy(), labels),
         task=Task(labels=(2,)),
@@ -242,19 +239,19 @@ def _toy_trial(shape: Shape, training: TrainingOptions) -> TrialContext:
         validation=_VALIDATION,
         test=_TEST,
         pool=_POOL,
-        build_network=functools.partial(_network, len(shape), seed("network")),
+        build_network=functools.partial(_network, len(shape)),
         augmenters=(),
         training=training,
         augmentation=AugmentationOptions(),
         device="cpu",
-        seed=seed,
+        replicate=1,
         progress=lambda done, doing: None,
     )
 
 
-def _network(dims: int, seed: int) -> nn.Module:
+def _network(dims: int) -> nn.Module:
     convolution = nn.Conv2d if dims == 2 else nn.Conv3d
-    with seeded_torch(seed):
+    with seeded_torch(1):
         return nn.Sequential(
             convolution(1, 4, 3, padding=1), nn.ReLU(), convolution(4, 1, 3, padding=1)
         )
