@@ -37,7 +37,10 @@ def run(arguments: list[str]) -> int:
     try:
         code = app(args=arguments, prog_name="medscale", standalone_mode=False)
     except typer.TyperException as error:
-        return fail(f"{error} (`medscale {' '.join(arguments[:1])} --help` explains)", 1)
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "medscale"
+        message = " ".join(error.format_message().split()).rstrip(".")
+        return fail(f"{message} (`{command} --help` explains)", 1)
     except MedscaleError as error:
         if debug:
             raise

@@ -25,6 +25,8 @@ Every trial that is done stays done: the same command again goes on where it was
 [bold]medscale run --dataset phantom --task lv --aug none,red --sizes 1..16 --shape 64[/bold]
 """
 
+_LONGEST_MESSAGE = 300
+
 
 class TrialsFailedError(MedscaleError):
     """The sweep is through, but some of its trials have no result."""
@@ -87,14 +89,14 @@ def prepare(request: StudyRequest, console: Console) -> Prepared:
     data = dataset_folder(config.dataset, request.data)
     cache = cache_folder()
     with ProgressView("preparing the data", console) as view:
-        view.start_at(0, 1)
         study = resolve(
             config,
             registry,
             data=data,
             cache=cache,
             progress=lambda done, total: view.show(done, total, f"{done}/{total} cases"),
-            log=lambda message: console.print(f"note     {message}"),
+            log=lambda message: console.print(f"note     {message}", markup=False),
+            elsewhere=(request.executor,),
         )
     options = RunOptions(
         out=request.out or default_folder(study),
@@ -167,16 +169,19 @@ def introduce(prepared: Prepared, console: Console) -> None:
     )
     console.print(f"network  {', '.join(networks)}")
     console.print(f"data     {len(study.cohort.cases)} cases of {people} subjects at {shape}")
+    for task, (test, validation, pool) in study.sides.items():
+        console.print(f"         {task}: {test} for the test, {validation} validation, {pool} pool")
     console.print(f"sizes    {format_sizes(config.sizes)}; replicates {replicates}")
     console.print(
         f"budget   {train.amount} {train.budget}, batches of {train.batch_size}; checkpoint by "
         f"{train.selection}"
     )
     for note in study.notes:
-        console.print(f"note     {note}")
+        console.print(f"note     {note}", markup=False)
     console.print(
         f"run      {len(study.trials)} trials, {options.jobs} at a time on {options.device}, "
-        f"in {options.out}"
+        f"in {options.out}",
+        markup=False,
     )
 
 
@@ -187,22 +192,27 @@ def finish(store: object, result: RunResult, console: Console) -> None:
         TrialsFailedError: If some trials have no result.
     """
     from medscale.study.runstore import RunStore
-    from medscale_cli.results import show_results, write_derived
+    from medscale_cli.results import derived_is_current, show_results, write_derived
 
     assert isinstance(store, RunStore)
     if result.already == result.planned:
         console.print(f"nothing to do: all {result.planned} trials were done already")
-    missing_tables = not (store.folder / "results.csv").is_file()
-    if result.finished or missing_tables:
+    if not derived_is_current(store):
         write_derived(store)
     if result.already + result.finished:
         show_results(store)
-        console.print(f"figure   {store.folder / 'curve.png'}  (and .svg)")
-        console.print(f"tables   {store.folder / 'results.csv'}, cases.csv  (and .parquet)")
+        figure, table = store.folder / "curve.png", store.folder / "results.csv"
+        console.print(f"figure   {figure}  (and .svg)", markup=False)
+        console.print(f"tables   {table}, cases.csv  (and .parquet)", markup=False)
     if result.failures:
         first = result.failures[0]
         raise TrialsFailedError(
             f"{len(result.failures)} of {result.planned} trials failed; the first: "
-            f"{first.type}: {first.message} (`medscale status {store.folder}` shows all; the same "
-            "command tries them again)"
+            f"{first.type}: {_one_line(first.message)} (`medscale status {store.folder}` shows "
+            "all; the same command tries them again)"
         )
+
+
+def _one_line(message: str) -> str:
+    line = " ".join(message.split())
+    return line if len(line) <= _LONGEST_MESSAGE else f"{line[:_LONGEST_MESSAGE]} …"

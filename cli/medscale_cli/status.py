@@ -44,7 +44,9 @@ def status(
         typer.echo(json_module.dumps({**counts, "failed": failed, "running": running}))
         return
     console = Console(highlight=False)
-    console.print(f"{run}: {len(done)} of {len(trials)} trials done, {len(failures)} failed")
+    console.print(
+        f"{escape(str(run))}: {len(done)} of {len(trials)} trials done, {len(failures)} failed"
+    )
     console.print(
         f"started  {study['requests'][0]['when']}, last asked {study['requests'][-1]['when']}"
     )
@@ -53,7 +55,8 @@ def status(
     if not running and open_count:
         console.print(f"nobody is working on the other {open_count}: run the command again")
     for failure in failures:
+        where = store.trial_folder(failure.key) / "failure.json"
         console.print(
             f"failed   {names[failure.key]}: {escape(failure.type)}: {escape(failure.message)} "
-            f"(in {escape(failure.stage)}; {store.trial_folder(failure.key) / 'failure.json'})"
+            f"(in {escape(failure.stage)}; {escape(str(where))})"
         )

@@ -210,7 +210,7 @@ def _fields(given: dict[str, Any]) -> dict[str, Any]:
     from medscale.study.groups import OPTION_GROUPS
 
     fields = {_FIELD_OF.get(name, name): value for name, value in given.items()}
-    for name in OPTION_GROUPS:
+    for name in (*OPTION_GROUPS, "plugins"):
         if not isinstance(fields.get(name, {}), dict):
             raise ConfigError(f"{name} got {fields[name]!r}, expected a table of options")
     if "shape" in fields:

@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from medscale.errors import StorageError
+
 
 def worker(
     document: Annotated[Path, typer.Option(help="The work document (JSON).")],
@@ -19,13 +21,19 @@ def worker(
     """Run trials of a work document; executors (local processes, SLURM, …) start this."""
     if tied:
         threading.Thread(target=_stop_with_parent, daemon=True).start()
-    from medscale.study.worker import work
+    from medscale.study.worker import CANNOT_WRITE, work
 
-    work(document, id)
+    try:
+        work(document, id)
+    except StorageError as error:
+        error.exit_code = CANNOT_WRITE
+        raise
 
 
 def _stop_with_parent() -> None:
     # End of file: the coordinator has let go of the pipe, by stopping us or by dying. Results are
-    # written atomically, so ending at any moment is safe.
-    sys.stdin.buffer.read()
+    # written atomically, so ending at any moment is safe. The descriptor is read, not the buffered
+    # stream: a thread that holds the stream's lock makes a regular end of Python abort.
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
     os._exit(1)

@@ -17,12 +17,13 @@ OptionTree = dict[str, dict[str, Any]]
 
 
 class Options(BaseModel):
-    """Base of every options model: unknown keys are refused, values never change.
+    """Base of every options model: unknown keys and NaN are refused, values never change.
 
     Give each field a description with its unit; `medscale describe` prints it.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Options are part of content keys, and NaN and infinity are no JSON.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 OptionsT = TypeVar("OptionsT", bound=Options)

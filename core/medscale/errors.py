@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import difflib
 import errno
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 
 class MedscaleError(Exception):
@@ -29,6 +32,10 @@ class StoreError(MedscaleError):
     """A run folder or a cache cannot be read or written as asked."""
 
 
+class StorageError(StoreError):
+    """The disk is full, read-only or forbidden: nothing can be kept until that is mended."""
+
+
 _STORAGE = {
     errno.ENOSPC: "the disk is full; free some space",
     errno.EDQUOT: "your disk quota is used up; free some space",
@@ -36,11 +43,15 @@ _STORAGE = {
     errno.EACCES: "permission denied; choose a folder that you may write",
     errno.EPERM: "not permitted; choose a folder that you may write",
     errno.ENOTDIR: "a part of that path is a file; choose another folder",
-    errno.EFBIG: "the file would exceed the size limit that is set for this process",
+    errno.EFBIG: "the file would exceed the size limit that is set for this process; raise it",
 }
 
+_CANNOT_GROW = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+_TEMPORARY = re.compile(r"\.([^/\\]+)\.tmp-[0-9a-f]+")
+"""Of a file or folder that is being written beside its target (`medscale.atomic`)."""
 
-def explain_os_error(error: OSError, fallback: str = "") -> StoreError | None:
+
+def explain_os_error(error: OSError, fallback: str = "") -> StorageError | None:
     """Turn a full, read-only or forbidden disk into one sentence.
 
     Args:
@@ -52,11 +63,39 @@ def explain_os_error(error: OSError, fallback: str = "") -> StoreError | None:
     """
     if error.errno not in _STORAGE:
         return None
-    where = error.filename or fallback or "the output folder"
-    return StoreError(
+    # People know the file that was to be written, not the temporary one beside it.
+    where = _TEMPORARY.sub(r"\1", str(error.filename or "")) or fallback or "the output folder"
+    return StorageError(
         f"cannot write {where}: {_STORAGE[error.errno]}, then run the same command again "
         "(what is finished is kept)"
     )
+
+
+def disk_is_full(error: OSError) -> bool:
+    """Return whether the failure can only be one of writing, and would meet any other file too.
+
+    A denied permission or a wrong path may be about one file that somebody reads.
+    """
+    return error.errno in _CANNOT_GROW
+
+
+@contextmanager
+def storing(place: Path) -> Iterator[None]:
+    """Turn a full, read-only or forbidden disk into one sentence that names the place.
+
+    Args:
+        place: What to name where the operating system does not say which file it was.
+
+    Raises:
+        StorageError: Instead of the `OSError`.
+    """
+    try:
+        yield
+    except OSError as error:
+        explained = explain_os_error(error, str(place))
+        if explained is None:
+            raise
+        raise explained from error
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

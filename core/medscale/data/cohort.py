@@ -157,24 +157,26 @@ def open_cohort(folder: Path) -> Cohort:
         raise StoreError(f"no prepared cohort in {folder}; {advice}") from None
     if not isinstance(marker, dict) or marker.get("schema") != _SCHEMA:
         raise StoreError(
-            f"the prepared cohort in {folder} has another schema than {_SCHEMA}; "
-            f"{advice}"
+            f"the prepared cohort in {folder} has another schema than {_SCHEMA}; {advice}"
         )
     try:
         group = zarr.open_group(folder, mode="r", zarr_format=3)
         arrays = {name: np.asarray(group[name][...]) for name in ("images", "labels", "spacing")}  # type: ignore[index]
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        cohort = build_cohort(
+            tuple(_case(row) for row in marker["cases"]),
+            arrays["images"],
+            arrays["labels"],
+            arrays["spacing"],
+            tuple(marker["image_keys"]),
+        )
+        whole = cohort.content == marker["content"]
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a changed byte can lead Zarr to raise anything
         raise StoreError(
             f"the prepared cohort in {folder} is damaged ({error}); {advice}"
         ) from None
-    cohort = build_cohort(
-        tuple(_case(row) for row in marker["cases"]),
-        arrays["images"],
-        arrays["labels"],
-        arrays["spacing"],
-        tuple(marker["image_keys"]),
-    )
-    if cohort.content != marker["content"]:
+    if not whole:
         raise StoreError(
             f"the prepared cohort in {folder} has changed since it was written; {advice}"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from medscale.data.cohort import (
 )
 from medscale.data.options import PrepareOptions
 from medscale.data.resample import resample, resample_labels, resample_masks
-from medscale.errors import ConfigError, DataError
+from medscale.errors import ConfigError, DataError, storing
 from medscale.identity import array_key, content_key
 from medscale.protocols import Dataset
 
@@ -28,9 +29,6 @@ PREPARE_VERSION = 1
 
 _LARGEST_LABEL = 255
 """Of the cohort's uint8; beyond it a value would become another one."""
-
-_LARGEST_LABEL = 255
-"""Prepared labels are uint8."""
 
 Progress = Callable[[int, int], None]
 """Called with the number of cases done and their total."""
@@ -55,6 +53,7 @@ def prepared_cohort(
 
     Raises:
         DataError: If a case is not usable; names its files.
+        StorageError: If the cache cannot be written.
     """
     cases = tuple(dataset.cases())
     check_cases(cases)
@@ -68,8 +67,11 @@ def prepared_cohort(
     )
     folder = cache / "cohorts" / key
     if not is_saved(folder):
-        save_cohort(prepare(dataset, cases, options, progress), folder)
-    return open_cohort(folder), folder
+        cohort = prepare(dataset, cases, options, progress)
+        with storing(folder.parent):
+            save_cohort(cohort, folder)
+    # The cache does not know the files of a case; messages name them.
+    return replace(open_cohort(folder), cases=cases), folder
 
 
 def prepare(
@@ -180,22 +182,18 @@ def check_sample(case: Case, sample: Sample, tasks: Mapping[str, Task]) -> None:
             f"{name}: the voxel spacing is {sample.spacing}, expected {dims} sizes in mm"
         )
     known = {value for task in tasks.values() for value in task.labels}
-    if max(known, default=0) > _LARGEST_LABEL:
-        raise DataError(
-            f"a task names the label value {max(known)}, expected values up to {_LARGEST_LABEL}; "
-            "renumber the labels"
-        )
+    for value in sorted(known):
+        if not 0 <= value <= _LARGEST_LABEL:
+            raise DataError(
+                f"{name}: a task names the label value {value}, expected values from 0 to "
+                f"{_LARGEST_LABEL}; renumber the labels"
+            )
     if label.ndim == dims + 1:
         if known and max(known) >= len(label):
             raise DataError(
                 f"{name}: there are {len(label)} masks, but a task names mask {max(known)}"
             )
         return
-    if known and not (min(known) >= 0 and max(known) <= _LARGEST_LABEL):
-        raise DataError(
-            f"{name}: the tasks name the label values {sorted(known)}, expected values from 0 to "
-            f"{_LARGEST_LABEL}; renumber the labels"
-        )
     unknown = sorted({int(value) for value in np.unique(label)} - known - {0})
     if unknown:
         raise DataError(

@@ -86,7 +86,8 @@ def make_split(
             f"least {_MINIMUM} (one each for training, validation and test); add people, or say "
             "which images belong to whom"
         )
-    order = _people_order(cohort, person_of, numpy_generator(seed, "split", dataset, index))
+    generator = numpy_generator(seed, "split", dataset, index)
+    order = _people_order(cohort, person_of, range(len(cohort.cases)), generator)
     test = min(max(1, round(options.test * count)), count - 2)
     validation = min(max(1, round(options.validation * count)), count - test - 1)
     sides = dict.fromkeys(order[:test], 0)
@@ -103,7 +104,7 @@ def make_split(
     validation_rows = chosen[1]
     if options.max_validation is not None and len(validation_rows) > options.max_validation:
         generator = numpy_generator(seed, "validation", dataset, index)
-        order = _people_order(cohort, person_of, generator)
+        order = _people_order(cohort, person_of, validation_rows, generator)
         validation_rows = _take_turns(validation_rows, person_of, order, generator)
         validation_rows = validation_rows[: options.max_validation]
     return Split(test=tuple(chosen[0]), validation=tuple(validation_rows), pool=tuple(chosen[2]))
@@ -119,17 +120,18 @@ def training_order(
     """
     person_of = people(cohort.cases, cohort.image_keys)
     generator = numpy_generator(seed, "subset", dataset, index, replicate)
-    order = _people_order(cohort, person_of, generator)
+    order = _people_order(cohort, person_of, pool, generator)
     return tuple(_take_turns(pool, person_of, order, generator))
 
 
 def _people_order(
-    cohort: Cohort, person_of: Sequence[int], generator: np.random.Generator
+    cohort: Cohort, person_of: Sequence[int], rows: Sequence[int], generator: np.random.Generator
 ) -> list[int]:
-    """Shuffle people so that every prefix holds the groups in about their proportions."""
+    """Shuffle the people of some rows so that every prefix holds their groups in proportion."""
     # By name, so that the order in which a data set lists its cases does not matter.
     names: dict[int, tuple[str, str]] = {}
-    for case, person in zip(cohort.cases, person_of, strict=True):
+    for row in rows:
+        case, person = cohort.cases[row], person_of[row]
         name = (case.subject, case.group)
         names[person] = min(name, names.get(person, name))
     groups: dict[str, list[int]] = {}

@@ -67,6 +67,11 @@ def parse_replicates(text: str) -> tuple[tuple[int, int], ...]:
                 f"--replicates got {text!r}, expected a number such as 5, or 20,16:10 for 20 and, "
                 "from n = 16 on, 10"
             )
+        if int(start) in rules:
+            raise ConfigError(
+                f"--replicates got {text!r}, two numbers from n = {int(start)} on; write 20,16:10 "
+                "for 20 and, from n = 16 on, 10"
+            )
         rules[int(start)] = int(count)
     if min(rules) != 1 or min(rules.values()) < 1:
         raise ConfigError(

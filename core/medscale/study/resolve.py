@@ -6,7 +6,7 @@ the cohort cache.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ class Study:
         cohort: Prepared data.
         cohort_folder: Where workers read it.
         trials: The plan.
+        sides: Cases for test, validation and pool of the first split, by task.
         notes: What the user should know, in sentences.
         parameters: Number of network parameters by backbone.
         versions: Version of each plugin's distribution, by kind and name.
@@ -44,6 +45,7 @@ class Study:
     cohort: Cohort
     cohort_folder: Path
     trials: tuple[PlannedTrial, ...]
+    sides: dict[str, tuple[int, int, int]]
     notes: tuple[str, ...]
     parameters: dict[str, int]
     versions: dict[str, str]
@@ -57,6 +59,7 @@ def resolve(
     cache: Path,
     progress: Progress,
     log: Callable[[str], None],
+    elsewhere: Collection[str] = (),
 ) -> Study:
     """Turn a configuration into a study.
 
@@ -67,6 +70,7 @@ def resolve(
         cache: Folder of caches.
         progress: Told of prepared cases.
         log: Takes messages of plugins.
+        elsewhere: Plugins whose options are read elsewhere, such as the executor.
 
     Raises:
         MedscaleError: One sentence about the first fault.
@@ -84,7 +88,8 @@ def resolve(
         for arm in config.arms
     }
     backbones = {name: loader.construct("backbone", name) for name in config.backbones}
-    loader.refuse_unused_options()
+    refuse_equal_arms(arms)
+    loader.refuse_unused_options(elsewhere)
 
     identity = dataset_identity.model_dump(mode="json")
     cohort, folder = prepared_cohort(
@@ -94,11 +99,12 @@ def resolve(
         name: _count_parameters(backbone, cohort) for name, (backbone, _) in backbones.items()
     }
     notes = _describe_duplicates(cohort)
+    sides: dict[str, tuple[int, int, int]] = {}
     for name, task in tasks.items():
         rows, left_out = task_rows(cohort, name, task)
         if left_out:
             notes.append(f"{left_out} of {len(cohort.cases)} cases show no {name} and are left out")
-        check_sizes(config, cohort, name, rows)
+        sides[name] = check_sizes(config, cohort, name, rows)
     template = {
         "dataset": dataset_identity,
         "data": cohort.content,
@@ -122,6 +128,7 @@ def resolve(
         cohort=cohort,
         cohort_folder=folder,
         trials=trials,
+        sides=sides,
         notes=tuple(notes),
         parameters=parameters,
         versions=loader.versions,
@@ -148,6 +155,23 @@ def choose_tasks(config: StudyConfig, known: Mapping[str, Task]) -> dict[str, Ta
     return {name: known[name] for name in config.tasks}
 
 
+def refuse_equal_arms(arms: Mapping[str, tuple[PluginIdentity, ...]]) -> None:
+    """Refuse two labels for one thing: their trials would be the same ones.
+
+    Raises:
+        ConfigError: Says which labels.
+    """
+    labels: dict[tuple[str, ...], str] = {}
+    for label, augmenters in arms.items():
+        meaning = tuple(plugin.model_dump_json() for plugin in augmenters)
+        first = labels.setdefault(meaning, label)
+        if first != label:
+            raise ConfigError(
+                f"--aug got {first} and {label}, which are the same, options included: leave one "
+                f"out, or give {label} options of its own (--set {label}.OPTION=VALUE)"
+            )
+
+
 def task_rows(cohort: Cohort, name: str, task: Task) -> tuple[list[int], int]:
     """Return the rows whose target has foreground, and how many were left out.
 
@@ -170,12 +194,18 @@ def task_rows(cohort: Cohort, name: str, task: Task) -> tuple[list[int], int]:
     return [row for row, there in enumerate(present) if there], int((~present).sum())
 
 
-def check_sizes(config: StudyConfig, cohort: Cohort, name: str, rows: list[int]) -> None:
+def check_sizes(
+    config: StudyConfig, cohort: Cohort, name: str, rows: list[int]
+) -> tuple[int, int, int]:
     """Refuse sizes that some split's pool cannot serve.
+
+    Returns:
+        Cases for test, validation and pool of the first split.
 
     Raises:
         ConfigError: Says how many images there are.
     """
+    sides: list[tuple[int, int, int]] = []
     for index in range(config.splits):
         split = make_split(
             cohort,
@@ -185,6 +215,7 @@ def check_sizes(config: StudyConfig, cohort: Cohort, name: str, rows: list[int])
             dataset=config.dataset,
             index=index,
         )
+        sides.append((len(split.test), len(split.validation), len(split.pool)))
         too_large = [size for size in config.sizes if size > len(split.pool)]
         if too_large:
             raise ConfigError(
@@ -193,6 +224,7 @@ def check_sizes(config: StudyConfig, cohort: Cohort, name: str, rows: list[int])
                 f"test and {len(split.validation)} for validation): give sizes up to "
                 f"{len(split.pool)}"
             )
+    return sides[0]
 
 
 class _Loader:
@@ -216,13 +248,13 @@ class _Loader:
         self.versions[f"{kind} {name}"] = plugin.version
         return construct(plugin, options, owner, self._context)
 
-    def refuse_unused_options(self) -> None:
+    def refuse_unused_options(self, elsewhere: Collection[str]) -> None:
         """Raise for options of something that is not part of the study."""
         for owner in self._options:
-            if owner not in self._used:
+            if owner not in self._used and owner not in elsewhere:
                 from medscale.study.groups import OPTION_GROUPS
 
-                known = self._used | set(OPTION_GROUPS)
+                known = self._used | set(OPTION_GROUPS) | set(elsewhere)
                 raise ConfigError(
                     f"--set {owner}.… belongs to nothing in this study: "
                     f"{did_you_mean(owner, known)}"

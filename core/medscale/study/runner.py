@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from medscale import atomic
-from medscale.errors import StoreError
+from medscale.errors import StorageError, StoreError, storing
 from medscale.protocols import Executor, WorkerExit, WorkOrder
 from medscale.study.config import RunOptions
 from medscale.study.environment import environment, git_state
@@ -22,7 +22,7 @@ from medscale.study.records import FailureRecord, read_json
 from medscale.study.resolve import Study
 from medscale.study.runstore import RunStore
 from medscale.study.trial import now
-from medscale.study.worker import WorkDocument, WorkerReport, report_path
+from medscale.study.worker import CANNOT_WRITE, WorkDocument, WorkerReport, report_path
 
 
 class Watcher(Protocol):
@@ -66,11 +66,12 @@ def run_study(
 
     Raises:
         StoreError: If the folder holds another study or another process runs in it.
+        StorageError: If the disk is full or cannot be written.
     """
     store = RunStore(options.out)
     store.check(study.trials)
     by_key = {trial.spec.key: trial for trial in study.trials}
-    with store.coordinating():
+    with storing(store.folder), store.coordinating():
         open_trials = [trial for key, trial in by_key.items() if not store.is_done(key)]
         already = len(by_key) - len(open_trials)
         if open_trials or not store.exists():
@@ -104,7 +105,8 @@ def _run_rounds(
     """
     remaining = list(trials)
     while remaining:
-        document = store.work / f"{uuid.uuid4().hex}.json"
+        # Absolute, for workers that start in another folder or on another machine.
+        document = store.work.absolute() / f"{uuid.uuid4().hex}.json"
         order = WorkDocument(
             run=store.folder.absolute(),
             cohort=study.cohort_folder.absolute(),
@@ -125,24 +127,30 @@ def _run_rounds(
             watch.look,
         )
         _record_deaths(store, document, exits)
+        for end in exits:
+            if end.code == CANNOT_WRITE:
+                raise StorageError(
+                    _last_words(end)
+                    or f"a worker could not write to {store.folder}: look whether the disk is full"
+                )
         left = [
             trial
             for trial in remaining
             if not store.is_done(trial.spec.key) and store.failure(trial.spec.key) is None
         ]
         if len(left) == len(remaining):
-            logs = "\n".join(end.log for end in exits if end.log)
+            codes = ", ".join(str(end.code) for end in exits)
             raise StoreError(
-                f"the workers ended without finishing a trial (exit codes "
-                f"{', '.join(str(end.code) for end in exits)}): {logs or 'they said nothing'}"
-            )
+                f"the workers ended without finishing a trial (exit codes {codes}), the first with "
+                f"{_last_words(exits[0]) or 'no word'!r}; --debug shows all that they said"
+            ) from RuntimeError("\n".join(end.log for end in exits))
         remaining = left
 
 
 def _record_deaths(store: RunStore, document: Path, exits: Sequence[WorkerExit]) -> None:
     for end in exits:
         path = report_path(document, end.worker)
-        if end.code == 0 or not path.is_file():
+        if end.code in (0, CANNOT_WRITE) or not path.is_file():
             continue
         key = WorkerReport.model_validate(read_json(path)).current
         if not key or store.is_done(key):
@@ -163,6 +171,13 @@ def _record_deaths(store: RunStore, document: Path, exits: Sequence[WorkerExit])
                 finished=now(),
             )
         )
+
+
+def _last_words(end: WorkerExit) -> str:
+    """Return a worker's error, or else the last line that it printed, if any."""
+    lines = [line.strip() for line in end.log.splitlines() if line.strip()]
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return (errors or lines or [""])[-1]
 
 
 class _Watch:

@@ -71,13 +71,20 @@ class RunStore:
         """Return study.json.
 
         Raises:
-            StoreError: If there is none.
+            StoreError: If there is none, or it is none that this medscale can read.
         """
         if not self.exists():
             raise StoreError(
                 f"{self.folder} is no run folder (there is no study.json): give the --out of a run"
             )
-        return read_json(self.folder / "study.json")
+        path = self.folder / "study.json"
+        study = read_json(path)
+        if study.get("schema") != _SCHEMA:
+            raise StoreError(
+                f"{path} has schema {study.get('schema')}, this medscale has {_SCHEMA}: use the "
+                "medscale that wrote it, or another --out"
+            )
+        return study
 
     def begin(self, trials: Sequence[PlannedTrial], request: dict[str, Any]) -> None:
         """Add trials to the plan and note who asked for them.
@@ -132,11 +139,6 @@ class RunStore:
                 )
             return
         study = self.study()
-        if study.get("schema") != _SCHEMA:
-            raise StoreError(
-                f"{self.folder} was written with schema {study.get('schema')}, this medscale has "
-                f"{_SCHEMA}: choose another --out"
-            )
         for name, there, here in _differences(study["protocol"], trials[0].spec.protocol()):
             raise StoreError(
                 f"{self.folder} holds another study ({name} is {there} there and {here} here): "
@@ -144,6 +146,13 @@ class RunStore:
             )
         for trial in trials:
             for axis, label, meaning in _meanings(trial):
+                for other, same in study["labels"].get(axis, {}).items():
+                    # Its trials would be the same ones, and a trial has one label.
+                    if axis == "arm" and other != label and same == meaning:
+                        raise StoreError(
+                            f"{self.folder} holds this arm as {other!r}, not {label!r}: call it "
+                            f"{other!r}, give it other options, or choose another --out"
+                        )
                 known = study["labels"].get(axis, {}).get(label)
                 for name, there, here in _differences(known, meaning) if known else ():
                     advice = (

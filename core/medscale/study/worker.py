@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 from medscale import atomic
 from medscale.config import Options
 from medscale.data.cohort import open_cohort
-from medscale.errors import StoreError
+from medscale.errors import StorageError, StoreError, disk_is_full, explain_os_error, storing
 from medscale.registry import default_registry
 from medscale.study.plan import TrialSpec
 from medscale.study.records import failure, read_json
@@ -24,6 +24,8 @@ from medscale.study.runstore import RunStore
 from medscale.study.trial import StageTimer, now, run_trial
 
 DOCUMENT_VERSION = 1
+CANNOT_WRITE = 74
+"""Exit status of a worker that a full or read-only disk has ended (EX_IOERR of sysexits.h)."""
 _REPORT_SECONDS = 0.5
 
 
@@ -84,6 +86,9 @@ def work(document: Path, worker: str, heartbeat: Callable[[], None] | None = Non
         document: The work document.
         worker: A name unique among the workers of the document.
         heartbeat: Called at least twice a second while a network trains.
+
+    Raises:
+        StorageError: If results cannot be written; the trial at work is left open.
     """
     import torch
 
@@ -92,11 +97,11 @@ def work(document: Path, worker: str, heartbeat: Callable[[], None] | None = Non
     store = RunStore(order.run)
     cohort = open_cohort(order.cohort)
     registry = default_registry()
-    reporter = _Reporter(report_path(document, worker), worker, heartbeat)
+    reporter = _Reporter(report_path(document, worker), order.run, worker, heartbeat)
     for spec in order.trials:
         if store.is_done(spec.key):
             continue
-        with store.claim(spec.key) as mine:
+        with storing(order.run), store.claim(spec.key) as mine:
             # Another worker may have finished it between the look and the claim.
             if not mine or store.is_done(spec.key) or store.failure(spec.key):
                 continue
@@ -112,7 +117,11 @@ def work(document: Path, worker: str, heartbeat: Callable[[], None] | None = Non
                     progress=reporter.progress,
                     timer=timer,
                 )
-            except Exception as error:  # noqa: BLE001
+            except StorageError:
+                raise
+            except Exception as error:
+                if isinstance(error, OSError) and disk_is_full(error):
+                    raise explain_os_error(error, str(order.cache)) or error from error
                 store.write_failure(failure(spec.key, error, timer.stage, now()))
                 reporter.end(failed=True)
             else:
@@ -123,8 +132,11 @@ def work(document: Path, worker: str, heartbeat: Callable[[], None] | None = Non
 class _Reporter:
     """Writes a worker's report, at most twice a second."""
 
-    def __init__(self, path: Path, worker: str, heartbeat: Callable[[], None] | None) -> None:
+    def __init__(
+        self, path: Path, run: Path, worker: str, heartbeat: Callable[[], None] | None
+    ) -> None:
         self._path = path
+        self._run = run
         self._heartbeat = heartbeat
         self._state: dict[str, Any] = {"worker": worker, "done": [], "failed": []}
         self._written = 0.0
@@ -146,6 +158,7 @@ class _Reporter:
 
     def _write(self) -> None:
         self._written = time.monotonic()
-        atomic.write_json(self._path, self._state)
+        with storing(self._run):
+            atomic.write_json(self._path, self._state)
         if self._heartbeat is not None:
             self._heartbeat()
