@@ -16,7 +16,7 @@ from medscale.protocols import PluginContext, WorkerExit, WorkOrder
 _POLL_SECONDS = 0.2
 _LOG_CHARACTERS = 4000
 
-_MEMORY_SETTINGS = {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "4294967296"}
+MEMORY_SETTINGS = {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "4294967296"}
 """glibc returns large blocks to the system at once, and a training step asks for the same ones
 again; keeping them saves CPU time (benchmarks/memory_settings.py). Other
 C libraries ignore it."""
@@ -78,9 +78,7 @@ def _start(order: WorkOrder, worker: str, log: IO[bytes]) -> subprocess.Popen[by
         stdout=log,
         stderr=subprocess.STDOUT,
         # Read by the libraries when they start: too late for the worker to set.
-        env=os.environ
-        | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
-        | _MEMORY_SETTINGS,
+        env=os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads} | MEMORY_SETTINGS,
         # Ctrl-C reaches the coordinator alone, which then stops its workers in order.
         start_new_session=True,
     )

@@ -86,11 +86,6 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     return written
 
 
-def plain(text: str) -> str:
-    """Return text that matplotlib shows as it is, instead of reading `$…$` as mathematics."""
-    return text.replace("$", r"\$")
-
-
 def _panel(axes: Axes, trials: pd.DataFrame, measure: Measure) -> None:
     arms = list(dict.fromkeys(trials["arm"]))
     backbones = list(dict.fromkeys(trials["backbone"]))
@@ -108,7 +103,7 @@ def _panel(axes: Axes, trials: pd.DataFrame, measure: Measure) -> None:
             if chosen.empty:
                 continue
             colour = COLOURS[number % len(COLOURS)]
-            label = plain(arm if len(backbones) == 1 else f"{arm} · {backbone}")
+            label = arm if len(backbones) == 1 else f"{arm} · {backbone}"
             _curve(axes, chosen, floor, shift, colour, style, label)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")

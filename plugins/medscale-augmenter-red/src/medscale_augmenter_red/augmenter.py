@@ -87,5 +87,5 @@ def interpolate(offsets: Tensor, shape: tuple[int, ...], spacing: float) -> Tens
     whole = [math.floor(n * spacing) for n in offsets.shape[2:]]
     field = F.interpolate(offsets, size=whole, mode=mode, align_corners=False)
     for axis, (have, want) in enumerate(zip(whole, shape, strict=True), start=2):
-        field = field.narrow(axis, (have - want) // 2, want)
+        field = field.narrow(axis, have // 2 - want // 2, want)
     return field

@@ -22,8 +22,8 @@ def surface_scores(
         tolerance: Of the normalised surface Dice, mm.
 
     Returns:
-        `hd95` in mm and `nsd` in [0, 1]; None where one of the masks is empty and a distance is
-        not defined (`nsd` is 0 then, as no surface is matched).
+        `hd95` in mm and `nsd` in [0, 1]. Without a prediction `hd95` is None and `nsd` 0, as no
+        surface is matched; without a true surface both are None.
     """
     if not bool(predicted.any()) or not bool(true.any()):
         return {"hd95": None, "nsd": None if not bool(true.any()) else 0.0}

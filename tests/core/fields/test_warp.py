@@ -1,0 +1,152 @@
+"""Displacements are voxels, in the array's axis order, and say where to look."""
+
+from __future__ import annotations
+
+from types import EllipsisType
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from medscale.fields.warp import compose, identity_grid, normalised, sample, warp
+
+
+def _image(shape: tuple[int, ...], *, count: int = 1) -> Tensor:
+    return torch.rand(count, 1, *shape, generator=torch.Generator().manual_seed(0))
+
+
+def _constant(vector: tuple[float, ...], shape: tuple[int, ...]) -> Tensor:
+    dims = len(shape)
+    return torch.tensor(vector).view(1, dims, *[1] * dims).expand(1, dims, *shape)
+
+
+def _inside(shape: tuple[int, ...], margin: int) -> tuple[EllipsisType | slice, ...]:
+    """Return the index of everything but a margin."""
+    return (..., *[slice(margin, -margin) for _ in shape])
+
+
+def _smooth(shape: tuple[int, ...], amplitude: float, seed: int) -> Tensor:
+    """Return a displacement that varies slowly and vanishes nowhere in particular."""
+    dims = len(shape)
+    place = identity_grid(shape, torch.zeros(()))
+    phase = 6.28 * torch.rand(dims, dims, generator=torch.Generator().manual_seed(seed))
+    waves = [torch.sin(2 * place + phase[axis]).mean(-1) for axis in range(dims)]
+    return amplitude * torch.stack(waves, dim=1)
+
+
+def test_a_displacement_says_where_to_look_along_the_array_s_axes() -> None:
+    image = torch.arange(40.0).view(1, 1, 8, 5) + 1
+    out = warp(image, _constant((3.0, 0.0), (8, 5)))
+    torch.testing.assert_close(out[0, 0, :5], image[0, 0, 3:])
+    assert not out[0, 0, 5:].any()
+    out = warp(image, _constant((0.0, -1.0), (8, 5)))
+    torch.testing.assert_close(out[0, 0, :, 1:], image[0, 0, :, :-1])
+    assert not out[0, 0, :, 0].any()
+
+
+@settings(deadline=None)
+@given(st.data(), st.lists(st.integers(4, 9), min_size=2, max_size=3))
+def test_whole_voxels_are_moved_exactly(data: st.DataObject, sides: list[int]) -> None:
+    shape = tuple(sides)
+    moves = [data.draw(st.integers(1 - n, n - 1)) for n in shape]
+    image = _image(shape)
+    out = warp(image, _constant(tuple(map(float, moves)), shape))
+    expected = torch.zeros_like(image)
+    there: list[EllipsisType | slice] = [...]
+    here: list[EllipsisType | slice] = [...]
+    for move, n in zip(moves, shape, strict=True):
+        there.append(slice(max(0, -move), n - max(0, move)))
+        here.append(slice(max(0, move), n + min(0, move)))
+    expected[tuple(there)] = image[tuple(here)]
+    torch.testing.assert_close(out, expected, atol=1e-5, rtol=0)
+
+
+def test_the_border_may_be_continued() -> None:
+    image = _image((6, 7))
+    out = warp(image, _constant((0.0, 100.0), (6, 7)), padding="border")
+    torch.testing.assert_close(out, image[..., -1:].expand_as(image))
+
+
+def test_half_a_voxel_is_the_mean_of_two() -> None:
+    image = _image((6, 7))
+    out = warp(image, _constant((0.5, 0.0), (6, 7)))
+    torch.testing.assert_close(out[..., :-1, :], (image[..., :-1, :] + image[..., 1:, :]) / 2)
+
+
+@pytest.mark.parametrize("shape", [(9, 14), (7, 8, 10)])
+def test_no_displacement_changes_nothing(shape: tuple[int, ...]) -> None:
+    image = _image(shape, count=2)
+    out = warp(image, torch.zeros(2, len(shape), *shape))
+    torch.testing.assert_close(out, image, atol=1e-5, rtol=0)
+
+
+def test_a_batch_is_its_images_one_by_one() -> None:
+    shape = (9, 14)
+    image = _image(shape, count=3)
+    fields = torch.cat([_smooth(shape, 2.0, seed) for seed in range(3)])
+    single = [warp(image[i : i + 1], fields[i : i + 1]) for i in range(3)]
+    torch.testing.assert_close(warp(image, fields), torch.cat(single))
+
+
+def test_a_plane_is_a_slice_of_its_extrusion() -> None:
+    shape = (9, 14)
+    image, field = _image(shape), _smooth(shape, 2.0, 0)
+    volume = image[..., None].expand(*image.shape, 5)
+    along = torch.cat([field, torch.zeros(1, 1, *shape)], dim=1)[..., None]
+    out = warp(volume, along.expand(*along.shape[:-1], 5))
+    for depth in range(5):
+        torch.testing.assert_close(out[..., depth], warp(image, field), atol=1e-5, rtol=1e-5)
+
+
+def test_normalised_units_span_the_image() -> None:
+    # One whole extent of the image is 2, and the last axis comes first.
+    units = normalised(_constant((8.0, 5.0), (8, 5)) / 2, (8, 5))
+    torch.testing.assert_close(units, torch.ones_like(units))
+    units = normalised(_constant((8.0, 0.0), (8, 5)), (8, 5))
+    torch.testing.assert_close(units[0, :, 0, 0], torch.tensor([0.0, 2.0]))
+
+
+def test_sampling_the_identity_grid_is_the_image() -> None:
+    image = _image((6, 7, 8))
+    out = sample(image, identity_grid((6, 7, 8), image))
+    torch.testing.assert_close(out, image, atol=1e-5, rtol=0)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 99), st.sampled_from([(40, 56), (20, 24, 28)]))
+def test_composing_is_warping_twice(seed: int, shape: tuple[int, ...]) -> None:
+    # The image of the coordinates themselves: linear, so that interpolating it is exact.
+    image = torch.stack(torch.meshgrid(*[torch.arange(n) + 0.0 for n in shape], indexing="ij"))
+    first, then = _smooth(shape, 2.5, seed), _smooth(shape, 2.0, seed + 1000)
+    twice = warp(warp(image[None], first), then)
+    inside = _inside(shape, 6)
+    once = warp(image[None], compose(first, then))
+    torch.testing.assert_close(once[inside], twice[inside], atol=1e-4, rtol=1e-4)
+    swapped = warp(image[None], compose(then, first))
+    assert (swapped - twice)[inside].abs().max() > 0.01
+
+
+def test_composing_translations_adds_them() -> None:
+    shape = (9, 14)
+    total = compose(_constant((1.5, -2.0), shape), _constant((0.5, 3.0), shape))
+    torch.testing.assert_close(total, _constant((2.0, 1.0), shape))
+
+
+@pytest.mark.parametrize("shape", [(9, 14), (7, 8, 10)])
+def test_composing_with_nothing_changes_nothing(shape: tuple[int, ...]) -> None:
+    field = _smooth(shape, 2.0, 3)
+    nothing = torch.zeros_like(field)
+    torch.testing.assert_close(compose(nothing, field), field)
+    torch.testing.assert_close(compose(field, nothing), field, atol=1e-5, rtol=1e-5)
+
+
+def test_gradients_reach_image_and_displacement() -> None:
+    image = _image((9, 14)).requires_grad_()
+    field = _smooth((9, 14), 1.0, 0).requires_grad_()
+    warp(image, field).square().sum().backward()  # type: ignore[no-untyped-call]
+    assert image.grad is not None
+    assert image.grad.abs().sum() > 0
+    assert field.grad is not None
+    assert field.grad.abs().sum() > 0
