@@ -20,11 +20,11 @@ $(STAMP): $(SOURCES)
 
 demo: setup
 	$(BIN)/medscale run --dataset phantom --task lv --aug none,red --sizes 1..16 --replicates 3 \
-	  --shape 64 --budget steps=150 --set res_unet.width=8 --out runs/demo
+	  --shape 64 --budget steps=120 --set res_unet.width=8 --out runs/demo
 	@echo "The curve is in runs/demo/curve.png, every number in runs/demo/results.csv."
 
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: setup
 	$(BIN)/ruff check .

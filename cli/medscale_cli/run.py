@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from medscale.study.config import RunOptions
     from medscale.study.resolve import Study
     from medscale.study.runner import RunResult
+    from medscale.study.runstore import RunStore
 
 HELP = """Train on 1, 2, 4, … images with each augmentation, and draw the learning curve.
 
@@ -185,16 +186,14 @@ def introduce(prepared: Prepared, console: Console) -> None:
     )
 
 
-def finish(store: object, result: RunResult, console: Console) -> None:
+def finish(store: RunStore, result: RunResult, console: Console) -> None:
     """Write tables and figures, show them, and say how the run ended.
 
     Raises:
         TrialsFailedError: If some trials have no result.
     """
-    from medscale.study.runstore import RunStore
     from medscale_cli.results import derived_is_current, show_results, write_derived
 
-    assert isinstance(store, RunStore)
     if result.already == result.planned:
         console.print(f"nothing to do: all {result.planned} trials were done already")
     if not derived_is_current(store):

@@ -67,7 +67,8 @@ class PluginSpec:
                 raise ValueError(
                     f"plugin {field} is {getattr(self, field)!r}, expected 'package.module:Name'"
                 )
-        if isinstance(self.requires, str):
+        # A string is a tuple of letters to everything that follows.
+        if isinstance(self.requires, str):  # type: ignore[unreachable]
             raise ValueError(
                 f"plugin requires is the string {self.requires!r}, expected a tuple of module names"
             )
