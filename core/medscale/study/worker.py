@@ -159,6 +159,6 @@ class _Reporter:
     def _write(self) -> None:
         self._written = time.monotonic()
         with storing(self._run):
-            atomic.write_json(self._path, self._state)
+            atomic.write_json(self._path, self._state, durable=False)
         if self._heartbeat is not None:
             self._heartbeat()
