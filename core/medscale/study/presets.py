@@ -24,6 +24,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
             "selection": "bce",
             "patience": 10,
             "initialisation": "xavier",
+            "start_at_prior": False,
         },
     },
 }

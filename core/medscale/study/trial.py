@@ -22,7 +22,7 @@ from medscale.study.context import Progress, TrialContext
 from medscale.study.environment import environment
 from medscale.study.plan import PluginIdentity, TrialSpec
 from medscale.study.records import TrialRecord
-from medscale.training.initialisation import xavier
+from medscale.training.initialisation import PriorGuess, xavier
 
 
 class StageTimer:
@@ -71,6 +71,10 @@ def run_trial(
     timer.enter("augmenter")
     augmenters = fitted_augmenters(spec, cohort, split, train, registry, context)
 
+    # Half a voxel at either end, so that a mask that covers everything has log-odds too.
+    masks = cohort.target(task, train)
+    foreground = float((masks.sum() + 0.5) / (masks.size + 1))
+
     def build_network() -> nn.Module:
         with seeded_torch(derive_seed(seed, "weights")):
             network: nn.Module = backbone.build(
@@ -78,6 +82,8 @@ def run_trial(
             )
             if spec.training.initialisation == "xavier":
                 xavier(network)
+        if spec.training.start_at_prior:
+            network = PriorGuess(network, foreground)
         return network
 
     timer.enter("recipe")

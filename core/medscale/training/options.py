@@ -62,6 +62,11 @@ class TrainingOptions(Options):
         "(published), or as the network's code draws them, with which short trainings of narrow "
         "networks got further on phantoms",
     )
+    start_at_prior: bool = Field(
+        default=True,
+        description="let the untrained network guess the training subset's share of foreground "
+        "everywhere, instead of one half (published: not mentioned, false)",
+    )
 
 
 class AugmentationOptions(Options):
