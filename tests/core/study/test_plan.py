@@ -112,7 +112,8 @@ def test_every_option_of_a_group_changes_the_key(
             "budget": "epochs",
             "loss": "bce",
             "selection": "bce",
-            "initialisation": "network",
+            "initialisation": "xavier",
+            "start_at_prior": False,
             "histogram": "curve",
         }.get(name, default + 1 if isinstance(default, int) else 0.05)
         keys.add(make_spec(**{field: model.model_validate({name: other})}).key)
