@@ -28,11 +28,11 @@ def test_binary_cross_entropy_is_the_mean_over_all_voxels(batch: tuple[Tensor, T
     assert float(loss(*batch, _BCE)) == pytest.approx(expected, rel=1e-5)
 
 
-def test_soft_dice_is_taken_over_the_whole_batch(batch: tuple[Tensor, Tensor]) -> None:
-    logits, masks = (part.double().numpy() for part in batch)
+def test_soft_dice_is_taken_image_by_image(batch: tuple[Tensor, Tensor]) -> None:
+    logits, masks = (part.double().flatten(1).numpy() for part in batch)
     shares = 1 / (1 + np.exp(-logits))
-    dice = (2 * (shares * masks).sum() + 1) / (shares.sum() + masks.sum() + 1)
-    expected = float(loss(*batch, _BCE)) + 1 - dice
+    dice = (2 * (shares * masks).sum(1) + 1) / (shares.sum(1) + masks.sum(1) + 1)
+    expected = float(loss(*batch, _BCE)) + 1 - dice.mean()
     assert float(loss(*batch, _BOTH)) == pytest.approx(expected, rel=1e-5)
 
 
