@@ -18,8 +18,8 @@ _LOG_CHARACTERS = 4000
 
 MEMORY_SETTINGS = {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "4294967296"}
 """glibc returns large blocks to the system at once, and a training step asks for the same ones
-again; keeping them is meant to save CPU time (measure: benchmarks/memory_settings.py). Other C libraries
-ignore it."""
+again; keeping them is meant to save CPU time (benchmarks/memory_settings.py measures it). Other C
+libraries ignore it."""
 
 
 class ProcessExecutor:
