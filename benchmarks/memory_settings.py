@@ -1,15 +1,18 @@
-"""What keeping freed memory saves of a training step (glibc only).
+"""What keeping freed memory saves of a training step (glibc only), and `res_unet` of MONAI's.
 
     python benchmarks/memory_settings.py
 
-Runs the same steps of `res_unet` in fresh processes, in turn with and without the settings that
-`medscale.executors.process` gives its workers, and prints the CPU seconds per step.
+Runs the same steps of MONAI's DynUNet and of `res_unet`, the same network, in fresh processes, in
+turn with and without the settings that `medscale.executors.process` gives its workers, and prints
+the CPU seconds per step: of several processes, the least of their medians, since other work on the
+machine can only add to it.
 """
 
 from __future__ import annotations
 
+import argparse
+import itertools
 import os
-import statistics
 import subprocess
 import sys
 
@@ -17,15 +20,16 @@ from medscale.executors.process import MEMORY_SETTINGS
 
 _STEPS = """
 import sys, time, torch
-from medscale.protocols import PluginContext
-from medscale_backbone_res_unet.backbone import ResUNet
-from medscale_backbone_res_unet.config import ResUNetOptions
+from monai.networks.nets.dynunet import DynUNet
+from medscale_backbone_res_unet.network import FastDynUNet
 torch.set_num_threads(1)
-width, shape, steps = map(int, sys.argv[1:])
-backbone = ResUNet(ResUNetOptions(width=width), PluginContext())
-network = backbone.build(in_channels=1, out_channels=1, spatial_shape=(shape, shape))
-optimiser = torch.optim.Adam(network.parameters())
-images = torch.rand(8, 1, shape, shape)
+torch.manual_seed(0)
+dims, width, size, steps = map(int, sys.argv[2:])
+network = FastDynUNet(dims, 1, 1, width=width)
+if sys.argv[1] == "monai":
+    network.forward = lambda images: DynUNet.forward(network, images)
+optimiser = torch.optim.Adam(network.parameters(), fused=True)
+images = torch.rand(8, 1, *[size] * dims)
 seconds = []
 for _ in range(steps):
     started = time.process_time()
@@ -36,25 +40,39 @@ for _ in range(steps):
 print(sorted(seconds[2:])[len(seconds[2:]) // 2])
 """
 
+_CASES = ((2, 8, 96, 20), (2, 32, 128, 5), (3, 8, 32, 8))
+
 
 def main() -> None:
     """Run the benchmark."""
-    print("width  shape   plain s/step   kept s/step   saved   (medians of 5 processes each)")
-    for width, shape, steps in ((8, 96, 20), (32, 128, 6)):
-        times: dict[bool, list[float]] = {False: [], True: []}
-        for _ in range(5):
-            for kept in times:
-                environment = os.environ | (MEMORY_SETTINGS if kept else {})
-                arguments = [sys.executable, "-c", _STEPS, str(width), str(shape), str(steps)]
-                done = subprocess.run(
-                    arguments, env=environment, capture_output=True, text=True, check=True
-                )
-                times[kept].append(float(done.stdout))
-        plain, kept_time = (statistics.median(times[kept]) for kept in (False, True))
-        print(
-            f"{width:5}  {shape:4}²   {plain:12.4f}   {kept_time:11.4f}   "
-            f"{1 - kept_time / plain:5.1%}"
-        )
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--repeats", type=int, default=5, help="processes of each kind")
+    repeats = parser.parse_args().repeats
+    print(f"CPU s/step of 8, 1 thread; least of {repeats} processes each")
+    print(
+        "dims  width  size   MONAI   kept   saved   res_unet   kept   saved   MONAI / kept res_unet"
+    )
+    for case in _CASES:
+        times: dict[tuple[str, bool], float] = {}
+        for _ in range(repeats):
+            for network, kept in itertools.product(("monai", "res_unet"), (False, True)):
+                seconds = step_seconds(network, kept, case)
+                times[network, kept] = min(seconds, times.get((network, kept), seconds))
+        cells = [
+            f"{times[network, False]:6.4f}   {times[network, True]:6.4f}   "
+            f"{1 - times[network, True] / times[network, False]:5.1%}"
+            for network in ("monai", "res_unet")
+        ]
+        ratio = times["monai", False] / times["res_unet", True]
+        print(f"{case[0]:4}  {case[1]:5}  {case[2]:4}   {'   '.join(cells)}   {ratio:.2f}")
+
+
+def step_seconds(network: str, kept: bool, case: tuple[int, ...]) -> float:
+    """Return the CPU seconds of one training step, measured in a process of its own."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1"} | (MEMORY_SETTINGS if kept else {})
+    arguments = [sys.executable, "-c", _STEPS, network, *map(str, case)]
+    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=True)
+    return float(done.stdout)
 
 
 if __name__ == "__main__":

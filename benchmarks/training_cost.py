@@ -4,17 +4,27 @@
 
 Prints two tables. The first splits the wall time of a trial, as `medscale run` runs it on a CPU
 (one thread), into forward, backward and optimiser; augmentation; validation and test; the rest. The
-second sets the same trial beside the same network trained through MONAI's `Dataset` and
-`DataLoader` with the same transforms, the same number of steps, validations and test cases, with 0,
-1 and 2 loader workers, in two ways: "files" reads, resizes and scales every image at every step, as
-MONAI's tutorials write it; "memory" starts from prepared arrays. All run in this process, one after
-the other, and the best number of workers counts.
+second sets the same trial beside MONAI's own DynUNet (the network of `res_unet`) trained through
+MONAI's `Dataset` and `DataLoader` with the same transforms, the same number of steps, validations
+and test cases, with 0, 1 and 2 loader workers, in two ways: "files" reads, resizes and scales every
+image at every step, as MONAI's tutorials write it; "memory" starts from prepared arrays. It comes
+in wall seconds, in CPU seconds of all processes, and in CPU seconds of the main process alone: what
+a trial would last on an idle machine with as many cores as loader workers, plus one.
+
+Either side has a process of its own: medscale's with the environment that its executor gives
+workers, the other with torch's defaults. They take turns, one trial at a time, so that whatever
+else the machine does meets both. The best number of workers counts.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import resource
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -25,6 +35,7 @@ import numpy as np
 import torch
 from monai.data.dataloader import DataLoader
 from monai.data.dataset import Dataset
+from monai.networks.nets.dynunet import DynUNet
 from monai.transforms.compose import Compose
 from monai.transforms.intensity.dictionary import (
     RandShiftIntensityd,
@@ -39,12 +50,12 @@ from torch.utils.data import RandomSampler
 
 from medscale.data.cohort import Cohort
 from medscale.data.options import SplitOptions
-from medscale.protocols import PluginContext
+from medscale.executors.process import MEMORY_SETTINGS
 from medscale.registry import default_registry
 from medscale.seeding import seeded_torch
 from medscale.study.config import StudyConfig
 from medscale.study.plan import PlannedTrial
-from medscale.study.resolve import construct, resolve
+from medscale.study.resolve import resolve
 from medscale.study.trial import StageTimer, run_trial, trial_rows
 from medscale.training.budgets import learning_rate_factor, make_schedule
 from medscale.training.initialisation import xavier
@@ -54,88 +65,164 @@ from medscale.training.options import TrainingOptions
 
 KEYS = ["image", "mask"]
 MODES = ["bilinear", "bilinear"]
+WAYS = [(source, workers) for source in ("memory", "files") for workers in (0, 1, 2)]
+
+Times = dict[str, float]
 
 
 def main() -> None:
-    """Run the benchmark."""
+    """Run the benchmark, or one side of it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--steps", type=int, default=100, help="optimiser steps of a trial")
     parser.add_argument("--shape", type=int, default=96)
     parser.add_argument("--width", type=int, default=8, help="of res_unet")
     parser.add_argument("--sizes", type=int, nargs="+", default=[1, 16])
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--side", choices=["medscale", "monai"], help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    if arguments.side:
+        serve(arguments)
+        return
     with tempfile.TemporaryDirectory() as folder:
-        config = StudyConfig.model_validate(
-            {
-                "dataset": "phantom",
-                "tasks": "lv",
-                "arms": "none,red",
-                "backbones": "res_unet",
-                "recipe": "segmentation",
-                "sizes": tuple(arguments.sizes),
-                "replicates": 1,
-                "prepare": {"shape": arguments.shape},
-                "split": SplitOptions(),
-                "train": TrainingOptions(
-                    amount=arguments.steps, validations=max(1, arguments.steps // 50)
-                ),
-                "plugins": {"res_unet": {"width": arguments.width}},
-            }
-        )
-        study = resolve(
-            config,
-            default_registry(),
-            data=None,
-            cache=Path(folder),
-            progress=lambda done, total: None,
-            log=print,
-        )
+        arguments.folder = Path(folder)
+        trials, cohort = study(arguments)
+        write_files(cohort, arguments.folder)
+        sides = {"medscale": start("medscale", folder), "monai": start("monai", folder)}
         print(
-            f"{torch.get_num_threads()} thread, {arguments.steps} steps of 8, {arguments.shape}², "
+            f"1 thread, {arguments.steps} steps of 8, {arguments.shape}², "
             f"res_unet width {arguments.width}; medians of {arguments.repeats}\n"
         )
-        # Once for the imports and the first allocations, which no later trial pays for.
-        time_ours(study.trials[0], study.cohort, 1, Path(folder))
-        ours = {
-            (t.arm, t.spec.size): time_ours(t, study.cohort, arguments.repeats, Path(folder))
-            for t in study.trials
-        }
+        ours: dict[tuple[str, int], Times] = {}
+        theirs: dict[tuple[str, int], dict[tuple[str, int], Times]] = {}
+        for number, trial in enumerate(trials):
+            own, peer = [], []
+            for _ in range(arguments.repeats):
+                own.append(ask(sides["medscale"], number))
+                peer.append([ask(sides["monai"], number, *way) for way in WAYS])
+            key = trial.arm, trial.spec.size
+            ours[key] = medians(own)
+            theirs[key] = {
+                way: medians([each[index] for each in peer]) for index, way in enumerate(WAYS)
+            }
+        for side in sides.values():
+            side.communicate()
         print_shares(ours)
-        write_files(study.cohort, Path(folder))
-        print_comparison(study.trials, study.cohort, ours, arguments.repeats, Path(folder))
+        for unit in ("wall", "cpu", "main"):
+            print_comparison(ours, theirs, unit)
 
 
-def time_ours(trial: PlannedTrial, cohort: Cohort, repeats: int, cache: Path) -> dict[str, float]:
-    """Return median seconds by part of a trial."""
-    runs: list[dict[str, float]] = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        record = run_trial(
-            trial.spec,
-            cohort,
-            default_registry(),
-            device="cpu",
-            cache=cache,
-            progress=lambda share, stage: None,
-            timer=StageTimer(),
-        )
-        wall = time.perf_counter() - started
-        parts = {name: record.timing[name] for name in ("network", "augmentation")}
-        parts["scoring"] = record.timing["validation"] + record.timing["test"]
-        runs.append({**parts, "rest": wall - sum(parts.values()), "wall": wall})
+def study(arguments: argparse.Namespace) -> tuple[tuple[PlannedTrial, ...], Cohort]:
+    """Return the trials and their cohort, from the cache where it is there."""
+    config = StudyConfig.model_validate(
+        {
+            "dataset": "phantom",
+            "tasks": "lv",
+            "arms": "none,red",
+            "backbones": "res_unet",
+            "recipe": "segmentation",
+            "sizes": tuple(arguments.sizes),
+            "replicates": 1,
+            "prepare": {"shape": arguments.shape},
+            "split": SplitOptions(),
+            "train": TrainingOptions(
+                amount=arguments.steps, validations=max(1, arguments.steps // 50)
+            ),
+            "plugins": {"res_unet": {"width": arguments.width}},
+        }
+    )
+    resolved = resolve(
+        config,
+        default_registry(),
+        data=None,
+        cache=arguments.folder,
+        progress=lambda done, total: None,
+        log=lambda line: None,
+    )
+    return resolved.trials, resolved.cohort
+
+
+def start(side: str, folder: str) -> subprocess.Popen[str]:
+    """Start the process of one side; it takes this process's options."""
+    settings = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, __file__, *sys.argv[1:], "--side", side, "--folder", folder],
+        env=os.environ | settings | (MEMORY_SETTINGS if side == "medscale" else {}),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def ask(side: subprocess.Popen[str], *question: int | str) -> Times:
+    """Let one side run one trial and return its seconds."""
+    assert side.stdin is not None
+    assert side.stdout is not None
+    side.stdin.write(json.dumps(question) + "\n")
+    side.stdin.flush()
+    times: Times = json.loads(side.stdout.readline())
+    return times
+
+
+def serve(arguments: argparse.Namespace) -> None:
+    """Run the trials that are asked for on standard input."""
+    trials, cohort = study(arguments)
+    way: list[Any] = [] if arguments.side == "medscale" else ["memory", 0]
+    # Once for the imports and the first allocations, which no later trial pays for.
+    run(trials[0], cohort, arguments.folder, *way)
+    for line in sys.stdin:
+        number, *way = json.loads(line)
+        print(json.dumps(run(trials[number], cohort, arguments.folder, *way)), flush=True)
+
+
+def run(trial: PlannedTrial, cohort: Cohort, folder: Path, *way: Any) -> Times:
+    """Run a trial on the side whose process this is; return its wall, CPU and part times."""
+    wall, cpu, main = time.perf_counter(), cpu_seconds(), time.process_time()
+    parts = run_peer(trial, cohort, folder, *way) if way else run_ours(trial, cohort, folder)
+    return {
+        **parts,
+        "wall": time.perf_counter() - wall,
+        "cpu": cpu_seconds() - cpu,
+        "main": time.process_time() - main,
+    }
+
+
+def cpu_seconds() -> float:
+    """Return the CPU seconds of this process and its ended children."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def medians(runs: list[Times]) -> Times:
+    """Return the median of each time."""
     return {name: statistics.median(run[name] for run in runs) for name in runs[0]}
 
 
-def print_shares(ours: dict[tuple[str, int], dict[str, float]]) -> None:
+def run_ours(trial: PlannedTrial, cohort: Cohort, cache: Path) -> Times:
+    """Run a trial as a worker does; return seconds by part."""
+    record = run_trial(
+        trial.spec,
+        cohort,
+        default_registry(),
+        device="cpu",
+        cache=cache,
+        progress=lambda share, stage: None,
+        timer=StageTimer(),
+    )
+    parts = {name: record.timing[name] for name in ("network", "augmentation")}
+    return {**parts, "scoring": record.timing["validation"] + record.timing["test"]}
+
+
+def print_shares(ours: dict[tuple[str, int], Times]) -> None:
     """Print the first table."""
     print("arm    n   wall s   train net   augment   scoring   rest   all network")
     for (arm, size), parts in ours.items():
         share = {name: seconds / parts["wall"] for name, seconds in parts.items()}
+        rest = 1 - share["network"] - share["augmentation"] - share["scoring"]
         print(
             f"{arm:5} {size:2}   {parts['wall']:6.2f}   {share['network']:8.1%}   "
-            f"{share['augmentation']:7.1%}   {share['scoring']:7.1%}   {share['rest']:4.1%}   "
+            f"{share['augmentation']:7.1%}   {share['scoring']:7.1%}   {rest:4.1%}   "
             f"{share['network'] + share['scoring']:8.1%}"
         )
     print()
@@ -154,41 +241,30 @@ def write_files(cohort: Cohort, folder: Path) -> None:
 
 
 def print_comparison(
-    trials: tuple[PlannedTrial, ...],
-    cohort: Cohort,
-    ours: dict[tuple[str, int], dict[str, float]],
-    repeats: int,
-    folder: Path,
+    ours: dict[tuple[str, int], Times],
+    theirs: dict[tuple[str, int], dict[tuple[str, int], Times]],
+    unit: str,
 ) -> None:
-    """Print the second table."""
-    print("arm    n   medscale s   MONAI        workers 0       1       2   best / medscale")
-    for trial in trials:
+    """Print the second table, in one unit."""
+    print(f"{unit:4} s            MONAI, workers")
+    print("arm    n   medscale   from          0       1       2   best / medscale")
+    for (arm, size), times in ours.items():
         for source in ("memory", "files"):
-            seconds = [
-                statistics.median(
-                    time_peer(trial, cohort, folder, source, workers) for _ in range(repeats)
-                )
-                for workers in (0, 1, 2)
-            ]
-            own = ours[trial.arm, trial.spec.size]["wall"]
+            seconds = [theirs[arm, size][source, workers][unit] for workers in (0, 1, 2)]
             cells = "   ".join(f"{value:5.2f}" for value in seconds)
             print(
-                f"{trial.arm:5} {trial.spec.size:2}   {own:10.2f}   {source:8}  "
-                f"{'':8}{cells}   {min(seconds) / own:15.2f}"
+                f"{arm:5} {size:2}   {times[unit]:8.2f}   {source:7}   {cells}   "
+                f"{min(seconds) / times[unit]:15.2f}"
             )
+    print()
 
 
-def time_peer(
-    trial: PlannedTrial, cohort: Cohort, folder: Path, source: str, workers: int
-) -> float:
-    """Return the seconds of the same trial through MONAI's loaders."""
+def run_peer(trial: PlannedTrial, cohort: Cohort, folder: Path, source: str, workers: int) -> Times:
+    """Run the same trial through MONAI's network and loaders."""
     spec = trial.spec
     split, train = trial_rows(spec, cohort)
     options = spec.training
     schedule = make_schedule(options, spec.size)
-    plugin = default_registry().load("backbone", "res_unet")
-    backbone, _ = construct(plugin, spec.backbone.options, "res_unet", PluginContext())
-    started = time.perf_counter()
     prepare = preparation(source, cohort.shape)
     augment = Compose([*prepare, *random_transforms(trial)])
     training = Dataset(items(train, cohort, folder, source), augment)
@@ -199,8 +275,9 @@ def time_peer(
         training, batch_size=options.batch_size, sampler=sampler, num_workers=workers
     )
     with seeded_torch(0):
-        network = backbone.build(in_channels=1, out_channels=1, spatial_shape=cohort.shape)
-        xavier(network)
+        network = peer_network(spec.backbone.options["width"])
+        if options.initialisation == "xavier":
+            xavier(network)
     optimiser = torch.optim.Adam(network.parameters(), lr=options.learning_rate)
     evaluated = {
         name: DataLoader(
@@ -220,7 +297,23 @@ def time_peer(
         if step in schedule.validate_at:
             score(network, evaluated["validation"])
     score(network, evaluated["test"])
-    return time.perf_counter() - started
+    return {}
+
+
+def peer_network(width: int) -> torch.nn.Module:
+    """Return MONAI's DynUNet as `res_unet` configures it."""
+    network: torch.nn.Module = DynUNet(
+        2,
+        1,
+        1,
+        kernel_size=[3] * 4,
+        strides=[1, 2, 2, 2],
+        upsample_kernel_size=[2] * 3,
+        filters=[width * 2**level for level in range(4)],
+        norm_name="instance",
+        res_block=True,
+    )
+    return network
 
 
 def score(network: torch.nn.Module, loader: Any) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from monai.networks.nets.dynunet import DynUNet
-
 from medscale.errors import ConfigError
 from medscale_backbone_res_unet.config import ResUNetOptions
+from medscale_backbone_res_unet.network import FastDynUNet
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,15 +40,4 @@ class ResUNet:
                 f"res_unet cannot take the shape {spatial_shape}: every axis has to be a multiple "
                 f"of {_FACTOR}, at least {2 * _FACTOR}; choose another --shape"
             )
-        network: nn.Module = DynUNet(
-            len(spatial_shape),
-            in_channels,
-            out_channels,
-            kernel_size=[3] * 4,
-            strides=[1, 2, 2, 2],
-            upsample_kernel_size=[2] * 3,
-            filters=[self._width * 2**level for level in range(4)],
-            norm_name="instance",
-            res_block=True,
-        )
-        return network
+        return FastDynUNet(len(spatial_shape), in_channels, out_channels, width=self._width)
