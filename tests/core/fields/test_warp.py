@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import math
+from itertools import product
 from types import EllipsisType
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from medscale.fields.warp import compose, identity_grid, normalised, sample, warp
+from medscale.fields.warp import (
+    affine_grid,
+    affine_then,
+    compose,
+    identity_grid,
+    normalised,
+    sample,
+    warp,
+)
 
 
 def _image(shape: tuple[int, ...], *, count: int = 1) -> Tensor:
@@ -150,3 +161,112 @@ def test_gradients_reach_image_and_displacement() -> None:
     assert image.grad.abs().sum() > 0
     assert field.grad is not None
     assert field.grad.abs().sum() > 0
+
+
+def _affine(dims: int, count: int = 3) -> Tensor:
+    """Return matrices of about the strength that the baseline augmentation draws."""
+    noise = torch.rand(count, dims, dims, generator=torch.Generator().manual_seed(dims))
+    return torch.eye(dims) + 0.5 * noise - 0.25
+
+
+def _voxels(grid: Tensor) -> Tensor:
+    """Convert sampling grids (B, D, *S) to voxels from the image's centre, in the array's order."""
+    shape = grid.shape[2:]
+    half = torch.tensor([n / 2 for n in shape]).view(1, -1, *[1] * len(shape))
+    return grid.flip(1) * half
+
+
+def _centred(shape: tuple[int, ...]) -> Tensor:
+    """Return the voxels' own coordinates (D, *S) from the image's centre."""
+    axes = [torch.arange(n) - (n - 1) / 2 for n in shape]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"))
+
+
+@pytest.mark.parametrize("shape", [(20, 33), (8, 11, 14)])
+def test_an_affine_grid_is_the_matrix_times_the_voxels(shape: tuple[int, ...]) -> None:
+    dims = len(shape)
+    matrix = _affine(dims)
+    places = torch.einsum("bij,j...->bi...", matrix, _centred(shape))
+    torch.testing.assert_close(_voxels(affine_grid(matrix, shape, shape)), places)
+    # A lattice half as fine has its cells in the middle of four (or eight) of the image's.
+    even = tuple(2 * n for n in shape)
+    fine, coarse = affine_grid(matrix, even, even), affine_grid(matrix, even, shape)
+    pool = F.avg_pool2d if dims == 2 else F.avg_pool3d
+    torch.testing.assert_close(coarse, pool(fine, 2), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("shape", [(20, 33), (8, 11, 14)])
+def test_a_fine_displacement_is_taken_where_the_affine_map_leads(shape: tuple[int, ...]) -> None:
+    dims = len(shape)
+    matrix = _affine(dims)
+    field = torch.randn(3, dims, *shape, generator=torch.Generator().manual_seed(0))
+    grid = affine_grid(matrix, shape, shape)
+    taken = sample(field, grid.movedim(1, -1), padding="border")
+    expected = _voxels(grid) + taken
+    torch.testing.assert_close(_voxels(affine_then(matrix, field, shape)), expected)
+
+
+@pytest.mark.parametrize("shape", [(20, 33), (8, 11, 14)])
+def test_flips_take_a_displacement_to_the_bit(shape: tuple[int, ...]) -> None:
+    dims = len(shape)
+    field = torch.randn(1, dims, *shape, generator=torch.Generator().manual_seed(0))
+    for signs in product([1.0, -1.0], repeat=dims):
+        matrix = torch.diag(torch.tensor(signs))[None]
+        axes = [axis for axis, sign in enumerate(signs, start=2) if sign < 0]
+        expected = affine_grid(matrix, shape, shape)
+        for axis, n in enumerate(shape):
+            expected[:, -1 - axis].add_(field.flip(axes)[:, axis], alpha=2 / n)
+        assert torch.equal(affine_then(matrix, field, shape), expected)
+
+
+def _waves(places: Tensor, period: tuple[float, ...], amplitude: float) -> Tensor:
+    """Return a smooth displacement (B, D, …) at places (B, D, …) in voxels from the centre."""
+    phases = [places[:, axis] * 2 * math.pi / length for axis, length in enumerate(period)]
+    parts = [
+        torch.sin(phase + 1) * torch.cos(phases[axis - 1] - axis)
+        for axis, phase in enumerate(phases)
+    ]
+    return amplitude * torch.stack(parts, dim=1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "lattice"),
+    [
+        ((128, 128), (32, 32)),
+        ((128, 128), (64, 64)),
+        ((192, 128), (64, 32)),
+        ((256, 256), (64, 64)),
+        ((40, 48, 36), (20, 24, 18)),
+    ],
+)
+def test_a_coarse_displacement_is_composed_to_a_twentieth_of_a_voxel(
+    shape: tuple[int, ...], lattice: tuple[int, ...]
+) -> None:
+    dims = len(shape)
+    # Waves of 14 lattice steps that shrink and stretch by two fifths.
+    period = tuple(14 * n / m for n, m in zip(shape, lattice, strict=True))
+    amplitude = min(period) / 16
+    matrix = torch.cat([_affine(dims), torch.diag(torch.tensor([-1.0] + [1.0] * (dims - 1)))[None]])
+    scale = torch.tensor([n / m for n, m in zip(shape, lattice, strict=True)])
+    cells = _centred(lattice) * scale.view(-1, *[1] * dims)
+    field = _waves(cells[None], period, amplitude).expand(4, dims, *lattice)
+    places = torch.einsum("bij,j...->bi...", matrix, _centred(shape))
+    expected = places + _waves(places, period, amplitude)
+    error = (_voxels(affine_then(matrix, field, shape)) - expected).norm(dim=1)
+    # Outside the image there is no field but its continuation; two lattice steps feel that.
+    room = torch.tensor(shape) / 2 - 3 * scale
+    inside = (places.abs() < room.view(-1, *[1] * dims)).all(dim=1)
+    inside &= (_centred(shape).abs() < room.view(-1, *[1] * dims)).all(dim=0)
+    assert inside.float().mean() > 0.2
+    assert float(error[inside].max()) < 0.05
+
+
+def test_a_translation_needs_no_grid() -> None:
+    shape, matrix = (20, 33), _affine(2)
+    shift = torch.tensor([3.0, -2.0]).view(1, 2, 1, 1)
+    one = affine_then(matrix, shift.expand(3, 2, 1, 1), shape)
+    expected = _voxels(affine_grid(matrix, shape, shape)) + shift
+    torch.testing.assert_close(_voxels(one), expected)
+    for lattice in ((1, 5), (5, 1), shape):
+        other = affine_then(matrix, shift.expand(3, 2, *lattice), shape)
+        torch.testing.assert_close(other, one, atol=1e-6, rtol=0)

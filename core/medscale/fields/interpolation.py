@@ -1,0 +1,141 @@
+"""Separable interpolation by small banded matrices: coarse fields on the image's grid.
+
+A tensor-product interpolation is one matrix product per axis. Every output depends on a few inputs
+only, so a matrix is kept as tiles of its band; what lies outside costs nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+class Band:
+    """An interpolation along one axis: a matrix whose rows are zero but for a few columns.
+
+    Attributes:
+        size: Outputs.
+    """
+
+    def __init__(self, matrix: NDArray[np.float64]) -> None:
+        """Take a matrix (outputs, inputs)."""
+        self._matrix = matrix
+        self.size = len(matrix)
+
+    def leading(self, like: Tensor) -> tuple[_Tile, ...]:
+        """Return the tiles for an axis that is not the last."""
+        return _tiles(self, 256, like.device, like.dtype)
+
+    def last(self, like: Tensor) -> tuple[_Tile, ...]:
+        """Return the tiles for the last axis, where products are small and many."""
+        # Measured: about 16 inputs a tile. More would multiply zeros, fewer would be all overhead.
+        length = 16 * self.size // self._matrix.shape[1]
+        return _tiles(self, min(max(length, 64), 128), like.device, like.dtype)
+
+    def cut(self, length: int) -> Iterator[tuple[slice, slice, NDArray[np.float64]]]:
+        """Cut the band into about that many outputs each: targets, sources, weights."""
+        # Of equal length: no narrow rest at the end.
+        edges = np.linspace(0, self.size, max(1, round(self.size / length)) + 1)
+        for start, stop in pairwise(edges.round().astype(int).tolist()):
+            used = np.flatnonzero(self._matrix[start:stop].any(axis=0))
+            source = slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, 1)
+            yield slice(start, stop), source, self._matrix[start:stop, source]
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """Outputs that need a range of inputs: out[target] = weights @ in[source]."""
+
+    target: slice
+    source: slice
+    weights: Tensor
+
+
+@lru_cache(maxsize=256)
+def _tiles(band: Band, length: int, device: torch.device, dtype: torch.dtype) -> tuple[_Tile, ...]:
+    # What is made in inference mode could not be used outside it.
+    with torch.inference_mode(False):
+        return tuple(
+            _Tile(target, source, torch.from_numpy(weights.copy()).to(device, dtype))
+            for target, source, weights in band.cut(length)
+        )
+
+
+@torch.no_grad()
+def separable(field: Tensor, bands: Sequence[Band]) -> Tensor:
+    """Interpolate a field along every axis; the result carries no gradient.
+
+    Args:
+        field: (B, C, *G) floating point.
+        bands: One for each axis of G.
+
+    Returns:
+        (B, C, *S), contiguous, S the bands' sizes.
+    """
+    # The first axes while the others are still coarse, so that most of the work is the last.
+    for axis, band in enumerate(bands[:-1], start=2):
+        before, after = field.shape[:axis], field.shape[axis + 1 :]
+        flat = field.reshape(math.prod(before), field.shape[axis], math.prod(after))
+        out = flat.new_empty(len(flat), band.size, flat.shape[2])
+        for tile in band.leading(field):
+            torch.matmul(tile.weights, flat[:, tile.source], out=out[:, tile.target])
+        field = out.view(*before, band.size, *after)
+    flat = field.reshape(-1, field.shape[-1])
+    out = flat.new_empty(len(flat), bands[-1].size)
+    for tile in bands[-1].last(field):
+        torch.mm(flat[:, tile.source], tile.weights.mT, out=out[:, tile.target])
+    return out.view(*field.shape[:-1], bands[-1].size)
+
+
+def resized(field: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Interpolate a field to a finer grid over the same field of view, by cubics.
+
+    Functions of first degree are reproduced everywhere, up to the border, and those of second
+    degree further inside. Along each axis the error is about 0.016 h³ |f‴| at most, where h is the
+    distance of the samples.
+
+    Args:
+        field: (B, C, *G), samples at cell centres, every axis 1 or more long.
+        shape: S, at least as fine as G.
+
+    Returns:
+        (B, C, *S).
+    """
+    return separable(field, [cubic(n, m) for n, m in zip(field.shape[2:], shape, strict=True)])
+
+
+@lru_cache(maxsize=256)
+def cubic(count: int, size: int) -> Band:
+    """Return the interpolation from `count` cells to `size` over the same extent.
+
+    Cubic convolution with a = -1/2 (Keys 1981, equation 15), which unlike torch's -3/4 reproduces
+    lines. Beyond the border the field goes on in a straight line.
+    """
+    places = (np.arange(size) + 0.5) * count / size - 0.5
+    beyond = 2
+    weights = cubic_weights(places[:, None] - np.arange(-beyond, count + beyond), -0.5)
+    inside = weights[:, beyond : beyond + count].copy()
+    for step in range(1, beyond + 1):
+        # f(-step) = f(0) + step (f(0) - f(1)), and so at the other end; constant for one sample.
+        for outside, edge, inner in ((beyond - step, 0, 1), (beyond + count - 1 + step, -1, -2)):
+            inside[:, edge] += weights[:, outside]
+            if count > 1:
+                inside[:, edge] += step * weights[:, outside]
+                inside[:, inner] -= step * weights[:, outside]
+    return Band(inside)
+
+
+def cubic_weights(distance: NDArray[np.float64], a: float) -> NDArray[np.float64]:
+    """Return weights of cubic convolution at distances in samples (Keys 1981, equation 4)."""
+    t = np.abs(distance)
+    near = ((a + 2) * t - (a + 3)) * t * t + 1
+    far = a * (((t - 5) * t + 8) * t - 4)
+    return np.where(t <= 1, near, np.where(t < 2, far, 0.0))

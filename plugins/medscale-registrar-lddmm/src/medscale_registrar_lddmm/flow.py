@@ -1,0 +1,101 @@
+"""From a geodesic to its map: points that travel with the velocity, forwards or backwards."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from medscale.fields.warp import identity_grid, sample
+from medscale_registrar_lddmm.geodesic import Knot
+from medscale_registrar_lddmm.metric import Matrices, Metric, apply
+
+Direction = Literal["forward", "backward"]
+DIRECTIONS: tuple[Direction, Direction] = ("forward", "backward")
+
+
+class Flow:
+    """Carries points along geodesics of a metric.
+
+    Args:
+        metric: The space of velocities.
+        points: Grid of the points that travel.
+        samples: Grid on which velocities are laid out to be read between its points.
+        shape: Grid on which the displacement is wanted; interpolated from that of the points.
+    """
+
+    def __init__(
+        self, metric: Metric, points: Sequence[int], samples: Sequence[int], shape: Sequence[int]
+    ) -> None:
+        self._metric = metric
+        self._points = tuple(points)
+        # grid_sample counts axes from the last, so components are turned before they are laid out.
+        self._layout = tuple(matrix.flip(0) for matrix in metric.basis(samples))
+        self._kernel = metric.kernel.flip(0)
+        # To the units of grid_sample, in which an axis is 2 long.
+        self._scale = [2.0 / side for side in reversed(metric.lengths)]
+        self._spread: Matrices | None = None
+        if tuple(shape) != self._points:
+            self._spread = tuple(
+                _cosine_interpolation(to, at, metric.kernel)
+                for to, at in zip(shape, points, strict=True)
+            )
+
+    def displacement(self, path: list[Knot], direction: Direction) -> Tensor:
+        """Return (B, *shape, D) displacements in the units and order of `grid_sample`.
+
+        Midpoint steps; "forward" is φ(1) on the moving grid, "backward" its inverse on the fixed
+        grid, which pulls the moving image back. The path has to be finite: a NaN among the points
+        makes grid_sample read outside its memory (torch 2.13 on a CPU).
+        """
+        velocities = self._velocities(path, direction)
+        step = 1.0 / (len(path) - 1)
+        identity = identity_grid(self._points, velocities[0])
+        moved = identity.expand(len(velocities[0]), *identity.shape[1:])
+        start = moved
+        for here, halfway in zip(velocities[::2], velocities[1::2], strict=True):
+            slope = _at(here, moved)
+            moved = moved + step * _at(halfway, moved + step / 2 * slope)
+        displacement = moved - start
+        if self._spread is not None:
+            displacement = apply(self._spread, displacement.movedim(-1, 1)).movedim(1, -1)
+        return displacement
+
+    def _velocities(self, path: list[Knot], direction: Direction) -> list[Tensor]:
+        """Return the velocity at the start and the middle of each step, as it is met."""
+        step = 1.0 / (len(path) - 1)
+        pairs = list(itertools.pairwise(path))
+        if direction == "backward":
+            pairs = [(late, early) for early, late in reversed(pairs)]
+        sign = 1 if direction == "forward" else -1
+        momenta = []
+        for here, there in pairs:
+            momenta.append(here.momentum)
+            # Hermite's cubic at its middle; rates are along time, which may run backwards.
+            momenta.append(
+                (here.momentum + there.momentum) / 2 + sign * step / 8 * (here.rate - there.rate)
+            )
+        stacked = torch.stack(momenta, dim=1).flip(2)
+        velocity = apply(self._layout, (self._kernel * stacked).flatten(0, 1))
+        for component, scale in enumerate(self._scale):
+            velocity[:, component] *= sign * scale
+        return list(velocity.view(*stacked.shape[:2], *velocity.shape[1:]).unbind(1))
+
+
+def _at(velocity: Tensor, grid: Tensor) -> Tensor:
+    """Read a velocity at points (B, *P, D); beyond the border it is that of the border."""
+    return sample(velocity, grid, padding="border").movedim(1, -1)
+
+
+def _cosine_interpolation(to: int, at: int, like: Tensor) -> Tensor:
+    """Return (1, to, at): band-limited interpolation between cell centres."""
+
+    def waves(points: int) -> Tensor:
+        place = (torch.arange(points, dtype=torch.float64)[:, None] + 0.5) / points
+        number = torch.arange(at, dtype=torch.float64)
+        return torch.cos(torch.pi * place * number) * torch.where(number == 0, 1.0, 2.0**0.5)
+
+    return (waves(to) @ waves(at).T / at).to(like)[None]

@@ -1,0 +1,122 @@
+"""Shooting: the momentum along a geodesic, from its start (EPDiff).
+
+∂m/∂t = −ad*_v m with v = K m (Miller, Trouvé and Younes 2006, eq. 31), in weak form in the basis
+of `metric`: ⟨ad*_v m, w⟩ = ∫ m·(∇v w) − m·(∇w v). So the length |z| is kept exactly by the
+continuous equation, and nothing is differentiated numerically.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from medscale_registrar_lddmm.metric import Metric, apply, transposed
+
+MOST_STEPS = 48
+"""Of a geodesic; a code that needs more is shot with these and is no registration any more."""
+
+_REACH = 10.0
+"""Largest product of step, bound of the speed, and highest frequency. Measured on codes of hearts
+and hippocampi: at 10 the map is within 0.02 pixels of its limit on average, of codes twice as long
+within 0.05 and of codes three times as long within 0.15; from 25 on it blows up."""
+
+
+class Knot(NamedTuple):
+    """The momentum at one time, and its rate of change; both (B, D, *counts) coefficients."""
+
+    momentum: Tensor
+    rate: Tensor
+
+
+class Shooter:
+    """Integrates EPDiff in a metric; holds the matrices that this takes.
+
+    Args:
+        metric: The space of velocities.
+    """
+
+    def __init__(self, metric: Metric) -> None:
+        self.metric = metric
+        self._values = metric.basis(metric.points)
+        self._slopes = [metric.basis(metric.points, axis) for axis in range(metric.dims)]
+        self._values_back = transposed(self._values)
+        self._slopes_back = [transposed(slope) for slope in self._slopes]
+        self._root = metric.kernel.sqrt()
+        self._cell = 1.0 / math.prod(metric.points)
+
+    def shoot(self, codes: Tensor, steps: int) -> list[Knot]:
+        """Return steps + 1 knots from time 0 to 1, by classical Runge-Kutta.
+
+        Args:
+            codes: (B, D, *counts) whitened initial momenta.
+            steps: Of equal length.
+        """
+        momentum = codes / self._root
+        step = 1.0 / steps
+        path: list[Knot] = []
+        for _ in range(steps):
+            first = self.rate(momentum)
+            second = self.rate(momentum + step / 2 * first)
+            third = self.rate(momentum + step / 2 * second)
+            fourth = self.rate(momentum + step * third)
+            path.append(Knot(momentum, first))
+            momentum = momentum + step / 6 * (first + 2 * (second + third) + fourth)
+        path.append(Knot(momentum, self.rate(momentum)))
+        return path
+
+    def keeps_length(self, path: list[Knot]) -> Tensor:
+        """Return (B,) whether each path ends as long as it began, within a half.
+
+        The exact geodesic does so. One that does not took steps that are too long for it: it has
+        diverged, and its map means nothing.
+        """
+        first, last = (
+            (self._root * knot.momentum).flatten(1).norm(dim=1) for knot in (path[0], path[-1])
+        )
+        kept: Tensor = last.isfinite() & (last <= 1.5 * first + 1e-6)
+        return kept
+
+    def rate(self, momentum: Tensor) -> Tensor:
+        """Return ∂m/∂t as coefficients (B, D, *counts)."""
+        velocity = self.metric.kernel * momentum
+        m, v = apply(self._values, momentum), apply(self._values, velocity)
+        turned = torch.stack([(m * apply(s, velocity)).sum(1) for s in self._slopes], dim=1)
+        rate = -apply(self._values_back, turned)
+        for axis, slope in enumerate(self._slopes_back):
+            rate += apply(slope, m * v[:, axis : axis + 1])
+        return rate * self._cell
+
+
+def where(chosen: Tensor, path: list[Knot]) -> list[Knot]:
+    """Return the path with the geodesics that are not chosen (B,) replaced by standing still."""
+    keep = chosen.view(-1, *[1] * (path[0].momentum.ndim - 1))
+    return [Knot(*(torch.where(keep, part, 0.0) for part in knot)) for knot in path]
+
+
+def lengths(codes: Tensor) -> Tensor:
+    """Return (B,) the lengths of the geodesics, in the unit of the longest side."""
+    length: Tensor = codes.flatten(1).norm(dim=1)
+    return length
+
+
+def steps_for(codes: Tensor, metric: Metric, least: int) -> Tensor:
+    """Return (B,) how many Runge-Kutta steps each code needs.
+
+    A geodesic keeps its length |z|, and |z| bounds the speed and its gradient all along it
+    (Sobolev embedding), so the step can be chosen before the first one is made.
+
+    Args:
+        codes: (B, D, *counts).
+        metric: Their space.
+        least: Steps of a short geodesic.
+    """
+    dims = metric.dims
+    bound = float((2**dims * metric.kernel[0].double().sum()).sqrt())
+    highest = math.pi * max(
+        count / side for count, side in zip(metric.counts, metric.lengths, strict=True)
+    )
+    needed = torch.ceil(lengths(codes) * bound * highest / _REACH)
+    return needed.nan_to_num(nan=0.0, posinf=MOST_STEPS).clamp(least, MOST_STEPS).long()
