@@ -82,7 +82,7 @@ def _time(prepared: Prepared, backbone: str) -> float:
 
     from medscale.protocols import PluginContext
     from medscale.registry import default_registry
-    from medscale.study.resolve import construct
+    from medscale.study.construction import construct
     from medscale.training.budgets import make_schedule
     from medscale.training.losses import loss
 

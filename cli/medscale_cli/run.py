@@ -48,7 +48,7 @@ def run(request: StudyRequest) -> None:
     """Run a study and show what came out."""
     from medscale.protocols import PluginContext
     from medscale.registry import default_registry
-    from medscale.study.resolve import construct
+    from medscale.study.construction import construct
     from medscale.study.runner import run_study
     from medscale.study.runstore import RunStore
     from medscale_cli.progress import ProgressView, TrialsView, message_console

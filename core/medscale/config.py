@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from medscale.errors import ConfigError, did_you_mean
 
@@ -24,6 +24,30 @@ class Options(BaseModel):
 
     # Options are part of content keys, and NaN and infinity are no JSON.
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def plugin_option(kind: str, *, default: str, description: str) -> Any:
+    """Return the field of an option that names another plugin, such as a registrar.
+
+    Core constructs that plugin, with its own options from `--set`, and hands it over as
+    `context.uses[option]`.
+
+    Args:
+        kind: Of the plugin that it names.
+        default: Its name.
+        description: For `medscale describe`.
+    """
+    return Field(default=default, description=description, json_schema_extra={"plugin": kind})
+
+
+def named_plugins(model: type[Options]) -> dict[str, str]:
+    """Return the options of a model that name another plugin, with the kind that each names."""
+    named: dict[str, str] = {}
+    for option, field in model.model_fields.items():
+        extra = field.json_schema_extra
+        if isinstance(extra, dict) and isinstance(kind := extra.get("plugin"), str):
+            named[option] = kind
+    return named
 
 
 OptionsT = TypeVar("OptionsT", bound=Options)
@@ -110,11 +134,22 @@ def _first_fault(error: ValidationError, model: type[BaseModel], owner: str) -> 
     fault = error.errors(include_url=False)[0]
     option = ".".join([owner, *(str(part) for part in fault["loc"])]).rstrip(".")
     if fault["type"] == "extra_forbidden":
-        known = model.model_fields
+        *places, unknown = map(str, fault["loc"])
+        known = _model_at(model, places).model_fields
         return (
-            f"unknown option {option}: {did_you_mean(str(fault['loc'][-1]), known)} "
+            f"unknown option {option}: {did_you_mean(unknown, known)} "
             f"(`medscale describe {owner}` explains each)"
         )
     got = "" if fault["type"] == "missing" else f" got {fault['input']!r}:"
     message = fault["msg"].removeprefix("Value error, ")
     return f"option {option}{got} {message[:1].lower()}{message[1:]}"
+
+
+def _model_at(model: type[BaseModel], places: Iterable[str]) -> type[BaseModel]:
+    """Return the model of an option that is itself a table of options."""
+    for place in places:
+        inner = model.model_fields[place].annotation
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            break
+        model = inner
+    return model

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -17,11 +18,25 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from medscale.data.cases import Case, Sample, Task
+    from medscale.fields.registration import PairRegistration
     from medscale.study.context import Outcome, TrialContext
 
 
 def _silent(message: str) -> None:
     """Drop a message."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsedPlugin:
+    """A plugin that another one's option names (`medscale.config.plugin_option`).
+
+    Attributes:
+        plugin: The instance, constructed with its own options.
+        identity: JSON of all that can change its results, for content-addressed caches.
+    """
+
+    plugin: Any
+    identity: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +48,14 @@ class PluginContext:
         data: For a data set, the folder to read; None where it needs none.
         cache: A folder for what the plugin learns or derives; content-addressed entries only.
         log: Takes one line for the person who is watching.
+        uses: The plugins that options of this one name, by option.
     """
 
     device: str = "cpu"
     data: Path | None = None
     cache: Path = field(default_factory=lambda: Path(".medscale-cache"))
     log: Callable[[str], None] = _silent
+    uses: Mapping[str, UsedPlugin] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -66,9 +83,11 @@ class PoolView:
     """What an augmenter may learn from: never a pixel of validation or test.
 
     Attributes:
-        images: (N, C, *S) float32, the whole pool (training subset and external images).
-        indices: (N,) the cohort rows of `images`.
-        subset: Positions in `images` of the annotated training subset.
+        take: Returns the images (K, C, *S) float32 at some positions of the pool (training subset
+            and external images). Nothing is copied before it is asked for.
+        indices: (N,) the cohort rows of the pool.
+        names: The N cases, for messages.
+        subset: Positions in the pool of the annotated training subset.
         masks: (len(subset), 1, *S) float32, labels of the training subset only. Labels of
             external images are never handed out.
         positions: (N,) slice positions in [0, 1], NaN where a case is no slice.
@@ -76,13 +95,26 @@ class PoolView:
         seed: A seed derived for this use alone.
     """
 
-    images: Tensor
+    take: Callable[[Sequence[int]], Tensor]
     indices: Tensor
+    names: tuple[str, ...]
     subset: tuple[int, ...]
     masks: Tensor
     positions: Tensor
     content: str
     seed: int
+
+    @property
+    def images(self) -> Tensor:
+        """The whole pool, (N, C, *S) float32: a copy, which can be large."""
+        return self.take(range(len(self.indices)))
+
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """For each image, the hash of its prepared pixels: what deformations are stored under."""
+        from medscale.identity import array_key
+
+        return tuple(array_key(self.take([i]).numpy()) for i in range(len(self.indices)))
 
 
 @runtime_checkable
@@ -146,6 +178,9 @@ class Registrar(Protocol):
 
     def register(self, *, moving: Tensor, fixed: Tensor) -> Tensor:
         """Return codes (B, …) that carry `moving` to `fixed`, both (B, C, *S).
+
+        A row of NaN says that no registration of that pair was found; it is counted and shown,
+        and never taken for the identity.
 
         A code is a point of a vector space attached to the moving image (an initial momentum, a
         stationary velocity): convex combinations of codes of one moving image are legal.
@@ -226,6 +261,22 @@ class SupportsDisplacements(Protocol):
         G is the image's shape, or a coarser grid that covers the same field of view (cell
         centres: the convention of `grid_sample(align_corners=False)`).
         """
+
+
+@runtime_checkable
+class SupportsRegistration(Protocol):
+    """An augmenter that learns from registered pairs of the pool.
+
+    `medscale register` fills its field store ahead of the trials, and `medscale preview
+    --registration` shows pairs.
+    """
+
+    @property
+    def registration(self) -> PairRegistration:
+        """How pairs are registered, and where they are kept."""
+
+    def wanted(self, view: PoolView, sources: Sequence[int]) -> Mapping[int, Sequence[int]]:
+        """Return the targets of each source, all as places in the pool."""
 
 
 @runtime_checkable

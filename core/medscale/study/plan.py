@@ -19,11 +19,14 @@ GRID_FIELDS = ("task", "labels", "backbone", "arm", "size", "split", "replicate"
 
 
 class PluginIdentity(Options):
-    """What of a plugin can change a result: name, behavior and resolved options."""
+    """What of a plugin can change a result: name, behavior, resolved options, plugins it uses."""
 
     name: str
     behavior: int
     options: dict[str, Any]
+    uses: dict[str, PluginIdentity] = Field(
+        default_factory=dict, description="plugins that options name, by option"
+    )
 
 
 class TrialSpec(Options):

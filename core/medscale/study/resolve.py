@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from medscale.config import validate
 from medscale.data.cases import Task
 from medscale.data.cohort import Cohort
 from medscale.data.prepare import Progress, describe_case, prepared_cohort
 from medscale.data.splits import make_split
 from medscale.errors import ConfigError, DataError, did_you_mean
 from medscale.protocols import PluginContext
-from medscale.registry import Plugin, Registry
+from medscale.registry import Registry
 from medscale.seeding import seeded_torch
 from medscale.study.config import StudyConfig
+from medscale.study.construction import construct
 from medscale.study.plan import PlannedTrial, PluginIdentity, build_plan
 
 
@@ -246,7 +246,11 @@ class _Loader:
             options |= self._options.get(owner, {})
             self._used.add(owner)
         self.versions[f"{kind} {name}"] = plugin.version
-        return construct(plugin, options, owner, self._context)
+        return construct(plugin, options, owner, self._context, self._construct_used)
+
+    def _construct_used(self, option: str, kind: str, name: str) -> tuple[Any, PluginIdentity]:
+        """Construct a plugin that an option names, with the options under its own name."""
+        return self.construct(kind, name)
 
     def refuse_unused_options(self, elsewhere: Collection[str]) -> None:
         """Raise for options of something that is not part of the study."""
@@ -259,19 +263,6 @@ class _Loader:
                     f"--set {owner}.… belongs to nothing in this study: "
                     f"{did_you_mean(owner, known)}"
                 )
-
-
-def construct(
-    plugin: Plugin, options: Mapping[str, Any], owner: str, context: PluginContext
-) -> tuple[Any, PluginIdentity]:
-    """Validate a plugin's options and return its instance and identity."""
-    config = validate(plugin.config, options, owner)
-    identity = PluginIdentity(
-        name=plugin.spec.name,
-        behavior=plugin.spec.behavior,
-        options=config.model_dump(mode="json"),
-    )
-    return plugin.construct(config, context), identity
 
 
 def _aliases(label: str, name: str) -> tuple[str, ...]:

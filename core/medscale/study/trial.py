@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,9 +17,10 @@ from medscale.identity import content_key
 from medscale.protocols import Augmenter, PluginContext, PoolView
 from medscale.registry import Registry
 from medscale.seeding import derive_seed, seeded_torch
+from medscale.study.construction import reconstruct
 from medscale.study.context import Progress, TrialContext
 from medscale.study.environment import environment
-from medscale.study.plan import PluginIdentity, TrialSpec
+from medscale.study.plan import TrialSpec
 from medscale.study.records import TrialRecord
 from medscale.training.initialisation import PriorGuess, xavier
 
@@ -66,8 +66,8 @@ def run_trial(
     task = Task(labels=spec.labels)
     context = PluginContext(device=device, cache=cache)
     seed = derive_seed(spec.seed, "trial", spec.dataset.name, spec.split, spec.replicate, spec.size)
-    backbone = _construct(registry, "backbone", spec.backbone, context)
-    recipe = _construct(registry, "recipe", spec.recipe, context)
+    backbone = reconstruct(registry, "backbone", spec.backbone, context)
+    recipe = reconstruct(registry, "recipe", spec.recipe, context)
     timer.enter("augmenter")
     augmenters = fitted_augmenters(spec, cohort, split, train, registry, context)
 
@@ -120,6 +120,12 @@ def run_trial(
 
 def trial_rows(spec: TrialSpec, cohort: Cohort) -> tuple[Split, tuple[int, ...]]:
     """Return the split of a trial and the cohort rows it trains on."""
+    split, order = annotation_order(spec, cohort)
+    return split, order[: spec.size]
+
+
+def annotation_order(spec: TrialSpec, cohort: Cohort) -> tuple[Split, tuple[int, ...]]:
+    """Return the split of a trial and the order in which its replicate annotates the pool."""
     target = cohort.target(Task(labels=spec.labels))
     rows = np.flatnonzero(target.reshape(len(target), -1).any(axis=1)).tolist()
     split = make_split(
@@ -138,7 +144,7 @@ def trial_rows(spec: TrialSpec, cohort: Cohort) -> tuple[Split, tuple[int, ...]]
         index=spec.split,
         replicate=spec.replicate,
     )
-    return split, order[: spec.size]
+    return split, order
 
 
 def fitted_augmenters(
@@ -153,7 +159,7 @@ def fitted_augmenters(
     view = pool_view(spec, cohort, split, train)
     augmenters: list[Augmenter] = []
     for identity in spec.arm:
-        augmenter = _construct(registry, "augmenter", identity, context)
+        augmenter = reconstruct(registry, "augmenter", identity, context)
         augmenter.fit(view)
         augmenters.append(augmenter)
     return tuple(augmenters)
@@ -166,23 +172,15 @@ def pool_view(spec: TrialSpec, cohort: Cohort, split: Split, train: tuple[int, .
     place = {row: position for position, row in enumerate(pool)}
     positions = [cohort.cases[row].position for row in pool]
     return PoolView(
-        images=torch.from_numpy(cohort.images[list(pool)]),
+        take=lambda positions: torch.from_numpy(cohort.images[[pool[p] for p in positions]]),
         indices=torch.tensor(pool),
+        names=tuple(cohort.cases[row].id for row in pool),
         subset=tuple(place[row] for row in train),
         masks=torch.from_numpy(cohort.target(task, train)[:, None].astype(np.float32)),
         positions=torch.tensor([float("nan") if p is None else p for p in positions]),
         content=content_key([cohort.content, pool]),
         seed=derive_seed(spec.seed, "augmenter", spec.dataset.name, spec.split),
     )
-
-
-def _construct(
-    registry: Registry, kind: str, identity: PluginIdentity, context: PluginContext
-) -> Any:
-    from medscale.study.resolve import construct
-
-    plugin = registry.load(kind, identity.name)
-    return construct(plugin, identity.options, identity.name, context)[0]
 
 
 def now() -> str:

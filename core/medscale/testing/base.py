@@ -11,7 +11,9 @@ import pytest
 from medscale import discovery, protocols
 from medscale.config import Options, validate
 from medscale.protocols import PluginContext
+from medscale.registry import Plugin
 from medscale.spec import PluginSpec
+from medscale.study.construction import construct
 
 
 class ConformanceTests:
@@ -79,9 +81,9 @@ class PluginTests(ConformanceTests):
 
     @pytest.fixture
     def make(self, config: Options, context: PluginContext) -> Callable[[], Any]:
-        """Construct a fresh instance at every call."""
-        target = discovery.find_object(self.spec.target)
-        return lambda: target(config, context)
+        """Construct a fresh instance at every call; plugins that options name have defaults."""
+        plugin = Plugin(self.spec, "", discovery.find_object(self.spec.target), type(config))
+        return lambda: construct(plugin, config.model_dump(), self.spec.name, context)[0]
 
     @pytest.fixture
     def plugin(self, make: Callable[[], Any]) -> Any:

@@ -48,8 +48,9 @@ def pool_of(shape: Shape, size: int, *, channels: int = 1) -> PoolView:
     images, masks = blobs(shape, 6, channels=channels)
     images, annotated = images[:size].clone(), max(1, size // 2)
     return PoolView(
-        images=images,
+        take=lambda positions: images[list(positions)],
         indices=torch.arange(size),
+        names=tuple(f"image{i}" for i in range(size)),
         subset=tuple(range(annotated)),
         masks=masks[:annotated].clone(),
         positions=torch.linspace(0, 1, size),
