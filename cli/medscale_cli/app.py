@@ -22,7 +22,7 @@ app = typer.Typer(
 
 def _register() -> None:
     """Add every command; the modules import what is heavy inside their functions."""
-    from medscale_cli import describe, doctor, plan, preview, results, run, status, worker
+    from medscale_cli import describe, doctor, plan, preview, register, results, run, status, worker
     from medscale_cli.data import data_app
     from medscale_cli.listing_command import list_plugins
     from medscale_cli.new import new
@@ -37,6 +37,7 @@ def _register() -> None:
     app.command("status")(status.status)
     app.command("results")(results.results)
     app.command("preview")(preview.preview)
+    app.command("register")(register.register)
     app.command("new")(new)
     app.command("worker")(worker.worker)
 

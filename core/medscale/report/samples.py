@@ -50,13 +50,13 @@ def contact_sheet(title: str, rows: Sequence[SampleRow]) -> Figure:
     figure = Figure(figsize=(1.7 * (1 + samples * per_case), 1.9 * len(rows) + 0.4))
     axes = figure.subplots(len(rows), 1 + samples * per_case, squeeze=False)
     for row, line in zip(rows, axes, strict=True):
-        _show(line[0], row.image, row.mask)
+        show_image(line[0], row.image, row.mask)
         line[0].set_title(row.title, fontsize=7)
         for number in range(samples):
-            _show(line[1 + number], row.images[number], row.masks[number])
+            show_image(line[1 + number], row.images[number], row.masks[number])
             if row.displacements is None or row.determinants is None:
                 continue
-            _show_map(
+            show_map(
                 line[1 + samples + number], row.displacements[number], row.determinants[number]
             )
     for number in range(samples):
@@ -68,14 +68,16 @@ def contact_sheet(title: str, rows: Sequence[SampleRow]) -> Figure:
     return figure
 
 
-def _show(axes: Axes, image: Array, mask: Array) -> None:
+def show_image(axes: Axes, image: Array, mask: Array, *, color: str = "#E69F00") -> None:
+    """Draw an image (H, W) with the contour of its mask."""
     axes.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     if mask.any() and not mask.all():
-        axes.contour(mask, levels=[0.5], colors="#E69F00", linewidths=0.9)
+        axes.contour(mask, levels=[0.5], colors=color, linewidths=0.9)
     axes.set_axis_off()
 
 
-def _show_map(axes: Axes, displacement: Array, determinant: Array) -> None:
+def show_map(axes: Axes, displacement: Array, determinant: Array) -> None:
+    """Draw the grid of a displacement (2, H, W) over its log Jacobian; see `contact_sheet`."""
     height, width = determinant.shape
     low, high = _JACOBIAN_RANGE
     # φ pulls back, so a determinant above 1 looks at more tissue than its pixel: shrinkage.

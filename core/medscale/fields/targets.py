@@ -1,0 +1,46 @@
+"""Which images a source is registered to: others that show the same part of the body.
+
+The order is a property of the two images, not of the study: a pool that grows or shrinks changes
+nothing about the order of those that stay, so stored deformations serve the next study too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from medscale.seeding import derive_seed
+
+
+def rank_targets(
+    source: int,
+    candidates: Sequence[int],
+    *,
+    keys: Sequence[str],
+    positions: Sequence[float],
+    window: float,
+) -> list[int]:
+    """Order the candidates as targets of a source, the best first.
+
+    Slices at homologous positions come first, in an order drawn from the pixels of the two images;
+    then the others, the nearest first. Images equal to the source, or to an earlier candidate, are
+    left out: they would deform nothing, or count twice.
+
+    Args:
+        source: Its place in `keys`.
+        candidates: Places in `keys`.
+        keys: Hash of each image.
+        positions: Slice positions in [0, 1]; NaN where an image is no slice: all are homologous.
+        window: Largest difference of homologous positions.
+    """
+    ranked: list[tuple[bool, float, int, int]] = []
+    seen = {keys[source]}
+    for candidate in candidates:
+        if keys[candidate] in seen:
+            continue
+        seen.add(keys[candidate])
+        away = abs(positions[candidate] - positions[source])
+        homologous = math.isnan(away) or away <= window
+        lot = derive_seed(0, "target", keys[source], keys[candidate])
+        ranked.append((not homologous, 0.0 if homologous else away, lot, candidate))
+    return [candidate for *_, candidate in sorted(ranked)]

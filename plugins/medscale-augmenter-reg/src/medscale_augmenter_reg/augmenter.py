@@ -1,0 +1,151 @@
+"""RegDA: training images deformed along geodesics to other people's anatomy.
+
+Each training image is registered to other images; what that gives are codes, points of a vector
+space attached to the training image. A sample deforms it by a random convex combination of a few of
+its codes, some way along (Chu et al. 2025, section 3.2, which follows Shen et al. 2020).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from medscale.fields.registration import PairRegistration, Wanted
+from medscale.fields.targets import rank_targets
+from medscale.fields.warp import warp
+from medscale.training.augmentation import at_shape
+from medscale_augmenter_reg.config import RegOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from torch import Tensor
+
+    from medscale.fields.quality import Gate
+    from medscale.protocols import Batch, PluginContext, PoolView, Registrar
+
+
+class RegDA:
+    """A distribution over deformations towards other images."""
+
+    def __init__(self, config: RegOptions, context: PluginContext) -> None:
+        self._config = config
+        self._log = context.log
+        self._registrar: Registrar = context.uses["registrar"].plugin
+        self._device = context.device
+        self.registration = PairRegistration(
+            registrar=context.uses["registrar"],
+            alignment=config.alignment,
+            folder=context.cache / "fields",
+            device=context.device,
+        )
+        self._codes: dict[int, Tensor] = {}
+        self._facts: dict[str, Any] = {}
+
+    @property
+    def gate(self) -> Gate:
+        """Which registrations are used."""
+        return self._config.gate
+
+    def wanted(self, view: PoolView, sources: Iterable[int]) -> Wanted:
+        """Return the targets of each source, as places in the pool."""
+        subset = set(view.subset)
+        candidates = [
+            place
+            for place in range(len(view.indices))
+            if self._config.targets == "pool"
+            or (place in subset) == (self._config.targets == "subset")
+        ]
+        positions = view.positions.tolist()
+        return {
+            source: rank_targets(
+                source,
+                candidates,
+                keys=view.keys,
+                positions=positions,
+                window=self._config.window,
+            )[: self._config.targets_per_source]
+            for source in sources
+        }
+
+    def fit(self, view: PoolView) -> None:
+        """Register the training subset, or read what is stored, and gate what is no good."""
+        wanted = self.wanted(view, view.subset)
+        pairs = self.registration.read(view, wanted)
+        reasons: Counter[str] = Counter()
+        self._codes = {}
+        for source, found in pairs.items():
+            usable = ~found.failed
+            reasons["failed"] += int(found.failed.sum())
+            quality = {name: numbers[usable] for name, numbers in found.quality.items()}
+            reasons.update(self._config.gate.reasons(quality))
+            kept = found.codes[usable][self._config.gate.passes(quality)]
+            if len(kept):
+                codes = torch.from_numpy(kept).to(self._device)
+                self._codes[int(view.indices[source])] = codes
+        self._facts = {
+            "pairs": sum(map(len, wanted.values())),
+            "used": sum(map(len, self._codes.values())),
+            "images without a deformation": len(view.subset) - len(self._codes),
+            "turned away": {name: count for name, count in sorted(reasons.items()) if count},
+        }
+        if len(self._codes) < len(view.subset):
+            self._log(
+                f"reg leaves {len(view.subset) - len(self._codes)} of {len(view.subset)} training "
+                f"images undeformed: no registration of theirs is usable ({self._facts})"
+            )
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return how many registrations are in use, and why others are not."""
+        return self._facts
+
+    def displacements(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Return (B, D, *G) displacements in pixels of the image, on a grid of at most `grid`.
+
+        Zero where a sample is left alone; where all are, the field is a single zero.
+        """
+        shape = tuple(batch.images.shape[2:])
+        count, dims = len(batch.images), len(shape)
+        rows = batch.indices.tolist()
+        chosen, mixed = self._draw(rows, generator)
+        if not chosen:
+            return batch.images.new_zeros(count, dims, *[1] * dims)
+        grid = tuple(min(n, max(2, round(self._config.grid * n / max(shape)))) for n in shape)
+        field = batch.images.new_zeros(count, dims, *grid)
+        moved = self._registrar.displacement(codes=torch.stack(mixed), shape=grid)
+        scale = moved.new_tensor([n / g for n, g in zip(shape, grid, strict=True)])
+        field[chosen] = (moved * scale.view(-1, *[1] * dims)).to(field)
+        return field
+
+    def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """Warp images linearly and masks with threshold ½; zero outside."""
+        field = at_shape(self.displacements(batch, generator), tuple(batch.images.shape[2:]))
+        return batch.replace(
+            images=warp(batch.images, field),
+            masks=(warp(batch.masks, field) >= 0.5).to(batch.masks.dtype),
+        )
+
+    def _draw(self, rows: list[int], generator: torch.Generator) -> tuple[list[int], list[Tensor]]:
+        """Return which samples are deformed, and the code of each."""
+        config = self._config
+        # Every sample draws the same numbers, used or not, so that no option shifts a stream.
+        chance, extent, some = torch.rand(len(rows), 3, generator=generator).unbind(1)
+        lots = torch.rand(len(rows), config.targets_per_source, generator=generator)
+        weights = torch.rand(len(rows), config.targets_per_source, generator=generator)
+        extents = config.extent_min + (config.extent_max - config.extent_min) * extent
+        chosen: list[int] = []
+        mixed: list[Tensor] = []
+        for sample, row in enumerate(rows):
+            codes = self._codes.get(row)
+            if codes is None or float(chance[sample]) >= config.prob:
+                continue
+            number = min(len(codes), 1 + int(some[sample] * config.mix))
+            picked = lots[sample, : len(codes)].argsort()[:number]
+            # Exponential numbers, normalised, are uniform on the simplex: Dirichlet(1, …, 1).
+            share = -torch.log1p(-weights[sample, :number])
+            share = share / share.sum().clamp_min(1e-12) * extents[sample]
+            chosen.append(sample)
+            mixed.append(torch.tensordot(share.to(codes), codes[picked.to(codes.device)], dims=1))
+        return chosen, mixed
