@@ -6,19 +6,23 @@ its samples give one by one with the same parameters.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from medscale.fields.warp import compose, normalised, sample
+from medscale.fields.interpolation import resized
+from medscale.fields.warp import affine_grid, affine_then, compose, sample
 from medscale.protocols import Augmenter, Batch, SupportsDisplacements
 from medscale.training.options import AugmentationOptions
 
 _KNOTS = 10
 """Control points of the intensity curve (MONAI's RandHistogramShift default)."""
+
+_Matrix = list[list[float]]
 
 
 @dataclass(frozen=True)
@@ -45,21 +49,33 @@ def draw(
     """
     planes = dims * (dims - 1) // 2
     shears = dims * (dims - 1)
-    drawn = torch.rand(count, dims + 1 + planes + dims + shears + 1 + _KNOTS, generator=generator)
-    flips, on, angles, scales, shear, tone_on, tones = torch.split(
-        drawn, [dims, 1, planes, dims, shears, 1, _KNOTS], dim=1
+    parts = [dims, 1, planes, dims, shears, 1, _KNOTS]
+    matrices, shifts = [], []
+    # Python's own numbers: for matrices this small, torch's calls would be all overhead.
+    for numbers in torch.rand(count, sum(parts), generator=generator).tolist():
+        drawn = iter(numbers)
+        flips, (on,), angles, scales, shear, (tone_on,), tones = (
+            list(islice(drawn, n)) for n in parts
+        )
+        matrix = _identity(dims)
+        if on < options.affine:
+            matrix = _affine(
+                [(2 * x - 1) * options.rotation for x in angles],
+                [1 + (2 * x - 1) * options.scale for x in scales],
+                [(2 * x - 1) * options.shear for x in shear],
+            )
+        signs = [-1.0 if x < options.flip else 1.0 for x in flips]
+        matrices.append([[x * sign for x, sign in zip(row, signs, strict=True)] for row in matrix])
+        knots = tones[:1] if options.histogram == "offset" else tones
+        amplitude = options.amplitude if tone_on < options.intensity else 0.0
+        shifts.append([(2 * x - 1) * amplitude for x in knots])
+    return Parameters(
+        torch.tensor(matrices, dtype=torch.float32).view(count, dims, dims),
+        torch.tensor(shifts, dtype=torch.float32),
     )
-    identity = torch.eye(dims).expand(count, dims, dims)
-    matrix = _shear((2 * shear - 1) * options.shear, identity)
-    matrix = matrix @ torch.diag_embed(1 + (2 * scales - 1) * options.scale)
-    matrix = _rotation((2 * angles - 1) * options.rotation, identity) @ matrix
-    matrix = torch.where((on < options.affine)[:, :, None], matrix, identity)
-    matrix = matrix * torch.where(flips < options.flip, -1.0, 1.0)[:, None, :]
-    knots = tones[:, :1] if options.histogram == "offset" else tones
-    shift = (2 * knots - 1) * options.amplitude
-    return Parameters(matrix, torch.where(tone_on < options.intensity, shift, 0.0))
 
 
+@torch.no_grad()
 def augment(
     batch: Batch,
     augmenters: Sequence[Augmenter],
@@ -98,6 +114,7 @@ def draw_displacement(
     return displacement
 
 
+@torch.no_grad()
 def apply(
     batch: Batch,
     parameters: Parameters,
@@ -115,27 +132,27 @@ def apply(
     Returns:
         The new batch: images linear, masks linear with threshold ½, zero outside, as published.
     """
-    images = batch.images
-    shape = tuple(images.shape[2:])
-    grid = _affine_grid(parameters.matrix.to(images), shape)
-    if displacement is not None:
-        moves = sample(normalised(displacement, shape), grid, padding="border")
-        grid = grid + moves.movedim(1, -1)
-    # One gather for image and mask together: the grid is read once.
-    warped = sample(torch.cat([images, batch.masks], dim=1), grid)
-    images, masks = torch.split(warped, [images.shape[1], batch.masks.shape[1]], dim=1)
-    return batch.replace(
-        images=_shift_intensity(images, parameters.intensity.to(images), options),
-        masks=(masks >= 0.5).to(images.dtype),
+    shape = tuple(batch.images.shape[2:])
+    matrix = parameters.matrix.to(batch.images)
+    shift = parameters.intensity.to(batch.images)
+    if displacement is None:
+        grid = affine_grid(matrix, shape, shape)
+    else:
+        grid = affine_then(matrix, displacement, shape)
+    images, masks = _resample(batch, grid.movedim(1, -1))
+    return batch.replace(images=_shift_intensity(images, shift, options), masks=masks.ge_(0.5))
+
+
+def _resample(batch: Batch, grid: Tensor) -> tuple[Tensor, Tensor]:
+    """Sample images and masks linearly at one grid, into memory of their own."""
+    if grid.shape[-1] == 2:
+        return sample(batch.images, grid), sample(batch.masks, grid)
+    # In 3-D, finding a voxel's neighbours and weights is most of the work, and is done once.
+    channels = [batch.images.shape[1], batch.masks.shape[1]]
+    images, masks = torch.split(
+        sample(torch.cat([batch.images, batch.masks], dim=1), grid), channels, dim=1
     )
-
-
-def _affine_grid(matrix: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Return the normalised sampling grid (B, *S, D) of matrices given in voxels."""
-    half = matrix.new_tensor([n / 2 for n in shape])
-    scaled = matrix * half[None, None, :] / half[None, :, None]
-    theta = F.pad(scaled.flip(1, 2), (0, 1))
-    return F.affine_grid(theta, [len(matrix), 1, *shape], align_corners=False)
+    return images.contiguous(), masks.contiguous()
 
 
 def _compose(first: Tensor, then: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -146,35 +163,41 @@ def at_shape(displacement: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Return a displacement on the image's own grid, interpolated where it is coarser."""
     if tuple(displacement.shape[2:]) == shape:
         return displacement
-    mode = "bilinear" if len(shape) == 2 else "trilinear"
-    return F.interpolate(displacement, shape, mode=mode, align_corners=False)
+    return resized(displacement, shape)
 
 
-def _rotation(angles: Tensor, identity: Tensor) -> Tensor:
-    """Return rotations (B, D, D): one plane in 2-D, the three planes in turn in 3-D."""
-    dims = identity.shape[-1]
-    result = identity
-    planes = [(i, j) for i in range(dims) for j in range(i + 1, dims)]
-    for plane, (i, j) in enumerate(planes):
-        turn = identity.clone()
-        cosine, sine = torch.cos(angles[:, plane]), torch.sin(angles[:, plane])
-        turn[:, i, i], turn[:, j, j] = cosine, cosine
-        turn[:, i, j], turn[:, j, i] = -sine, sine
-        result = turn @ result
-    return result
+def _affine(angles: list[float], scales: list[float], shears: list[float]) -> _Matrix:
+    """Return rotation · shear · scaling.
+
+    Args:
+        angles: Of the rotation: one plane in 2-D, the three planes in turn in 3-D.
+        scales: By axis.
+        shears: Angles whose tangents are the off-diagonal entries of the shear, row by row.
+    """
+    dims = len(scales)
+    tangents = iter(shears)
+    matrix = [
+        [(1.0 if i == j else math.tan(next(tangents))) * scales[j] for j in range(dims)]
+        for i in range(dims)
+    ]
+    planes = ((i, j) for i in range(dims) for j in range(i + 1, dims))
+    for angle, (i, j) in zip(angles, planes, strict=True):
+        cosine, sine = math.cos(angle), math.sin(angle)
+        # A rotation of one plane mixes two rows.
+        pairs = list(zip(matrix[i], matrix[j], strict=True))
+        matrix[i] = [cosine * x - sine * y for x, y in pairs]
+        matrix[j] = [sine * x + cosine * y for x, y in pairs]
+    return matrix
 
 
-def _shear(angles: Tensor, identity: Tensor) -> Tensor:
-    """Return shears (B, D, D) whose off-diagonal entries are the tangents of the angles."""
-    dims = identity.shape[-1]
-    result = identity.clone()
-    result[:, ~torch.eye(dims, dtype=torch.bool)] = torch.tan(angles)
-    return result
+def _identity(dims: int) -> _Matrix:
+    return [[1.0 if i == j else 0.0 for j in range(dims)] for i in range(dims)]
 
 
 def _shift_intensity(images: Tensor, shift: Tensor, options: AugmentationOptions) -> Tensor:
+    """Return images with their intensities shifted; may use the memory of those handed in."""
     if options.histogram == "offset":
-        return (images + shift.view(-1, *[1] * (images.ndim - 1))).clamp(0, 1)
+        return images.add_(shift.view(-1, *[1] * (images.ndim - 1))).clamp_(0, 1)
     knots = torch.linspace(0, 1, _KNOTS, dtype=images.dtype, device=images.device)
     # Running maxima keep the curve rising, so the order of intensities is never reversed.
     curve = (knots + shift).clamp(0, 1).cummax(dim=1).values

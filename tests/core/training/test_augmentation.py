@@ -136,6 +136,36 @@ def test_a_batch_is_its_samples_one_by_one(
         assert torch.equal(alone.masks, together.masks[here])
 
 
+def test_a_batch_through_a_coarse_field_is_its_samples_one_by_one() -> None:
+    # Samples that turn, and samples that only flip, through a coarse field.
+    shape = (150, 170)
+    batch = batch_of(shape, 6)
+    batch = Batch(torch.cat([batch.images] * 2), torch.cat([batch.masks] * 2), torch.arange(12))
+    parameters = draw(12, 2, _DEFAULT, _generator())
+    turned = (parameters.matrix.abs() != torch.eye(2)).flatten(1).any(1)
+    assert 2 < turned.sum() < 10
+    field = 3 * torch.randn(12, 2, 9, 11, generator=_generator(1))
+    together = apply(batch, parameters, _DEFAULT, field)
+    assert together.images.shape == batch.images.shape
+    for row in range(12):
+        here = slice(row, row + 1)
+        alone = apply(
+            Batch(batch.images[here], batch.masks[here], batch.indices[here]),
+            Parameters(parameters.matrix[here], parameters.intensity[here]),
+            _DEFAULT,
+            field[here],
+        )
+        torch.testing.assert_close(alone.images, together.images[here], atol=1e-4, rtol=0)
+        assert (alone.masks != together.masks[here]).float().mean() < 1e-4
+
+
+def test_no_gradient_is_kept() -> None:
+    batch = _noise((16, 24))
+    field = torch.zeros(2, 2, 4, 6, requires_grad=True)
+    parameters = draw(2, 2, _ALWAYS, _generator())
+    assert not apply(batch, parameters, _ALWAYS, field).images.requires_grad
+
+
 @pytest.mark.parametrize("shape", _SHAPES)
 def test_image_and_mask_move_together(shape: tuple[int, ...]) -> None:
     masks = batch_of(shape, 4).masks

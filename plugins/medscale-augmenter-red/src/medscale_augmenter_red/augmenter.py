@@ -8,12 +8,14 @@ grid is interpolated linearly.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 
 from medscale.errors import ConfigError
+from medscale.fields.interpolation import Band, separable
 from medscale.fields.warp import warp
 from medscale_augmenter_red.config import RedOptions
 
@@ -45,17 +47,20 @@ class RandomElastic:
         shape = tuple(batch.images.shape[2:])
         count, dims = len(batch.images), len(shape)
         config = self._config
-        chance, magnitude = torch.rand(count, 2, generator=generator).unbind(1)
+        drawn = torch.rand(count, 2, generator=generator)
         grid = [control_points(n, config.spacing) for n in shape]
         # Every sample draws its offsets, deformed or not, so that `prob` shifts no stream.
         offsets = torch.randn(count, dims, *grid, generator=generator)
-        chosen = torch.nonzero(chance < config.prob)[:, 0]
+        chosen = torch.nonzero(drawn[:, 0] < config.prob)[:, 0]
         if len(chosen) == 0:
             return batch.images.new_zeros(count, dims, *[1] * dims)
         extent = config.magnitude_max - config.magnitude_min
-        sigma = config.magnitude_min + extent * magnitude[chosen]
-        offsets = (offsets[chosen] * sigma.view(-1, *[1] * (dims + 1))).to(batch.images.device)
+        sigma = config.magnitude_min + extent * drawn[:, 1]
+        offsets = offsets.mul_(sigma.view(-1, *[1] * (dims + 1)))
+        if len(chosen) == count:
+            return interpolate(offsets.to(batch.images.device), shape, config.spacing)
         field = batch.images.new_zeros(count, dims, *shape)
+        offsets = offsets[chosen].to(field.device)
         field[chosen.to(field.device)] = interpolate(offsets, shape, config.spacing)
         return field
 
@@ -83,9 +88,21 @@ def interpolate(offsets: Tensor, shape: tuple[int, ...], spacing: float) -> Tens
 
     Bicubic in 2-D, as MONAI; both grids have the same centre.
     """
-    mode = "bicubic" if len(shape) == 2 else "trilinear"
-    whole = [math.floor(n * spacing) for n in offsets.shape[2:]]
-    field = F.interpolate(offsets, size=whole, mode=mode, align_corners=False)
-    for axis, (have, want) in enumerate(zip(whole, shape, strict=True), start=2):
-        field = field.narrow(axis, have // 2 - want // 2, want)
-    return field
+    mode = "bicubic" if len(shape) == 2 else "linear"
+    axes = zip(offsets.shape[2:], shape, strict=True)
+    return separable(offsets, [_band(points, size, spacing, mode) for points, size in axes])
+
+
+@lru_cache(maxsize=64)
+def _band(points: int, size: int, spacing: float, mode: str) -> Band:
+    """Return the interpolation of one axis: what torch makes of each control point alone."""
+    whole = math.floor(points * spacing)
+    alone = torch.eye(points, dtype=torch.float64)
+    if mode == "bicubic":
+        # Two lines of the same: torch has no bicubic interpolation of one axis.
+        alone = F.interpolate(
+            alone[None, :, None].expand(1, points, 2, points), (2, whole), mode=mode
+        )[0, :, 0]
+    else:
+        alone = F.interpolate(alone[None], whole, mode=mode)[0]
+    return Band(alone.narrow(1, whole // 2 - size // 2, size).mT.numpy())
