@@ -85,8 +85,11 @@ def test_commands_run(
 
 def smaller(arguments: list[str]) -> list[str]:
     """Return flags that make a study of the documentation small; the last of a flag wins."""
+    small = ["--set", "reg.targets_per_source=2", "--set", "lddmm.iterations=[4]"]
     if arguments[0] == "preview":
-        return ["--shape", "32"]
+        return ["--shape", "32", *(small if "reg" in arguments else [])]
+    if arguments[0] == "register":
+        return ["--shape", "32", "--sources", "2", *small]
     if arguments[0] not in ("run", "plan"):
         return []
     flags = ["--sizes", "1,2", "--replicates", "1", "--budget", "steps=2", "--executor", "serial"]
@@ -94,6 +97,8 @@ def smaller(arguments: list[str]) -> list[str]:
         flags += ["--shape", "64"]
     else:
         flags += ["--shape", "32", "--set", "res_unet.width=2"]
+    if any("reg" in argument.replace("+", ",").split(",") for argument in arguments):
+        flags += small
     if "phantom" in arguments or "--config" in arguments:
         flags += ["--set", "phantom.subjects=16", "--set", "phantom.size=64"]
     return flags

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from medscale.data.cases import Array
     from medscale.protocols import Augmenter, Batch
+    from medscale.report.registration import PairPicture
     from medscale.report.samples import SampleRow
     from medscale.study.plan import PlannedTrial
     from medscale.training.options import AugmentationOptions
@@ -32,15 +33,25 @@ def preview(
     baseline: Annotated[
         bool, typer.Option(help="Add the baseline's flips, affine and intensity changes.")
     ] = False,
+    registration: Annotated[
+        bool,
+        typer.Option(
+            "--registration", help="Show registered pairs of an arm such as reg, not samples."
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option(help="Root of all randomness.")] = 0,
     set_: Annotated[list[str] | None, typer.Option("--set", help="One option.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the pictures.")] = Path("previews"),
 ) -> None:
     """Draw original and augmented images, deformation grids and Jacobians, one PNG per arm.
 
+    With --registration: moving image, fixed image, moving image carried to the fixed one, their
+    differences before and after, and the map; one PNG per arm that registers.
+
     [bold]medscale preview --dataset phantom --task lv --aug red --set red.prob=1[/bold]
     """
     from medscale.report.figures import save
+    from medscale.report.registration import registration_sheet
     from medscale.report.samples import contact_sheet
     from medscale_cli.progress import message_console
     from medscale_cli.run import prepare
@@ -62,10 +73,15 @@ def preview(
     )
     prepared = prepare(request, console)
     for trial in prepared.study.trials:
-        rows = _rows(prepared, trial, samples, with_baseline=baseline)
         title = f"{dataset} · {trial.spec.task} · {trial.arm}"
         stem = out / f"{dataset}-{trial.spec.task}-{trial.arm}"
-        paths = save(contact_sheet(title, rows), stem)
+        if registration:
+            stem = stem.with_name(f"{stem.name}-registration")
+            sheet = registration_sheet(title, _pairs(prepared, trial, cases))
+        else:
+            rows = _rows(prepared, trial, samples, with_baseline=baseline)
+            sheet = contact_sheet(title, rows)
+        paths = save(sheet, stem)
         console.print(f"picture  {paths[0]}", soft_wrap=True)
 
 
@@ -131,6 +147,62 @@ def _row(
         displacements=None if field is None else _plane(field[:, :2], len(shape)),
         determinants=None if field is None else _plane(jacobian_determinant(field), len(shape)),
     )
+
+
+def _pairs(prepared: Prepared, trial: PlannedTrial, cases: int) -> list[PairPicture]:
+    """Register each training case to the first of its targets."""
+    import torch
+
+    from medscale.data.cases import Task
+    from medscale.fields.jacobian import jacobian_determinant
+    from medscale.fields.warp import warp
+    from medscale.report.registration import PairPicture, carried, in_pose
+    from medscale_cli.register import registering
+
+    pictures = []
+    for augmenter, view, order in registering(prepared, trial):
+        wanted = augmenter.wanted(view, order[:cases])
+        pairs = [(source, targets[0]) for source, targets in wanted.items() if targets]
+        moving, fixed = (view.take([pair[side] for pair in pairs]) for side in (0, 1))
+        rows = view.indices[torch.tensor(pairs)].tolist()
+        moving_masks, fixed_masks = (
+            torch.from_numpy(
+                prepared.study.cohort.target(
+                    Task(labels=trial.spec.labels), [row[side] for row in rows]
+                )
+            )[:, None].float()
+            for side in (0, 1)
+        )
+        registration = augmenter.registration
+        fixed_masks = in_pose(registration, moving, fixed, fixed_masks)
+        codes, fixed, _ = registration.register(moving, fixed)
+        shape = tuple(moving.shape[2:])
+        failed = codes.flatten(1).isnan().any(1)
+        field = carried(registration.registrar.plugin, codes, failed, shape)
+        warped, warped_masks = warp(moving, field), (warp(moving_masks, field) >= 0.5).float()
+        planes = [
+            _plane(pixels, len(shape))
+            for pixels in (
+                *(part[:, 0] for part in (moving, moving_masks, fixed, fixed_masks)),
+                *(part[:, 0] for part in (warped, warped_masks)),
+                field[:, :2],
+                jacobian_determinant(field),
+            )
+        ]
+        for number, pair in enumerate(pairs):
+            part = [plane[number] for plane in planes]
+            source, target = (view.names[place] for place in pair)
+            pictures.append(
+                PairPicture(
+                    title=f"{source} to {target}" + (" (failed)" if failed[number] else ""),
+                    moving=(part[0], part[1]),
+                    fixed=(part[2], part[3]),
+                    warped=(part[4], part[5]),
+                    displacement=part[6],
+                    determinant=part[7],
+                )
+            )
+    return pictures
 
 
 def _plane(pixels: Tensor, dims: int) -> Array:

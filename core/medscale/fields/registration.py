@@ -23,7 +23,10 @@ from medscale.fields.store import FieldStore, Pairs
 from medscale.protocols import PoolView, Registrar, UsedPlugin
 
 REGISTRATION_VERSION = 1
-"""Raised when the same registrar's codes of the same pairs, or their quality, become others."""
+"""Raised when the same registrar's codes of the same pairs, or their quality, become others.
+
+The `behavior` of the augmenters that use them goes up with it, as that is what trials are named by.
+"""
 
 _BATCH = 32
 _POLL_SECONDS = 0.2
@@ -61,6 +64,7 @@ class PairRegistration:
             "version": REGISTRATION_VERSION,
             "registrar": self.registrar.identity,
             "alignment": self.alignment,
+            "shape": list(view.take([0]).shape[2:]),  # that of the codes may depend on it
         }
         names = dict(zip(view.keys, view.names, strict=True))
         return FieldStore(self.folder, identity=identity, pool=names)
@@ -84,7 +88,7 @@ class PairRegistration:
         Args:
             view: The pool.
             wanted: The pairs.
-            progress: Told of pairs that are there now, whoever made them.
+            progress: Told of the pairs that were missing, whoever makes them.
 
         Returns:
             How many pairs this process registered.
@@ -130,20 +134,22 @@ class PairRegistration:
             fixed: (B, C, *S).
 
         Returns:
-            Codes (B, …), the fixed images in the pose of the moving ones, and quality (B,).
+            Codes (B, …), the fixed images in the pose of the moving ones, and quality (B,). Where
+            the registrar returned NaN or infinity, the pair failed: code and quality are NaN.
         """
         registrar: Registrar = self.registrar.plugin
         if self.alignment != "none":
             fixed = resample(fixed, align(moving, fixed, kind=self.alignment))
         codes = registrar.register(moving=moving, fixed=fixed)
-        lost = codes.flatten(1).isnan().any(1)
+        lost = ~codes.isfinite().flatten(1).all(1)
+        mask = lost.view(-1, *[1] * (codes.ndim - 1))
         # What failed has no deformation to judge; zeros stand in, and are overwritten below.
-        usable = codes.masked_fill(lost.view(-1, *[1] * (codes.ndim - 1)), 0.0)
+        usable = codes.masked_fill(mask, 0.0)
         shape = tuple(moving.shape[2:])
         quality = pair_quality(moving, fixed, registrar.displacement(codes=usable, shape=shape))
         for numbers in quality.values():
             numbers[lost] = math.nan
-        return codes, fixed, quality
+        return codes.masked_fill(mask, math.nan), fixed, quality
 
     def _register(self, store: FieldStore, view: PoolView, batch: Wanted) -> None:
         """Register a batch of pairs and store them, source by source."""

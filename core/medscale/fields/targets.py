@@ -23,7 +23,7 @@ def rank_targets(
     """Order the candidates as targets of a source, the best first.
 
     Slices at homologous positions come first, in an order drawn from the pixels of the two images;
-    then the others, the nearest first. Images equal to the source, or to an earlier candidate, are
+    then the others, the nearest first. Images equal to the source, or to a better candidate, are
     left out: they would deform nothing, or count twice.
 
     Args:
@@ -34,13 +34,13 @@ def rank_targets(
         window: Largest difference of homologous positions.
     """
     ranked: list[tuple[bool, float, int, int]] = []
-    seen = {keys[source]}
     for candidate in candidates:
-        if keys[candidate] in seen:
-            continue
-        seen.add(keys[candidate])
         away = abs(positions[candidate] - positions[source])
         homologous = math.isnan(away) or away <= window
         lot = derive_seed(0, "target", keys[source], keys[candidate])
         ranked.append((not homologous, 0.0 if homologous else away, lot, candidate))
-    return [candidate for *_, candidate in sorted(ranked)]
+    best: dict[str, int] = {}
+    for *_, candidate in sorted(ranked):
+        best.setdefault(keys[candidate], candidate)
+    best.pop(keys[source], None)
+    return list(best.values())

@@ -144,10 +144,9 @@ def registration_sheet(title: str, pairs: Sequence[PairPicture]) -> Figure:
         _difference(line[3], pair.moving[0] - pair.fixed[0])
         _difference(line[4], pair.warped[0] - pair.fixed[0])
         show_map(line[5], pair.displacement, pair.determinant)
-        line[0].set_title(pair.title, fontsize=6, loc="left")
+        line[0].text(0, -0.03, pair.title, transform=line[0].transAxes, fontsize=6, va="top")
     for column, heading in enumerate(headings):
-        above = axes[0, column].get_title(loc="left")
-        axes[0, column].set_title(heading, fontsize=7, pad=14 if column == 0 and above else 4)
+        axes[0, column].set_title(heading, fontsize=7)
     figure.suptitle(title, fontsize=9)
     figure.tight_layout()
     return figure

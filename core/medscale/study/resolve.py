@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from medscale.config import merge
 from medscale.data.cases import Task
 from medscale.data.cohort import Cohort
 from medscale.data.prepare import Progress, describe_case, prepared_cohort
@@ -243,7 +244,7 @@ class _Loader:
         options: dict[str, Any] = {}
         owner = name
         for owner in (name, *owners):
-            options |= self._options.get(owner, {})
+            options = merge(options, self._options.get(owner, {}))
             self._used.add(owner)
         self.versions[f"{kind} {name}"] = plugin.version
         return construct(plugin, options, owner, self._context, self._construct_used)

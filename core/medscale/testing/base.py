@@ -11,9 +11,10 @@ import pytest
 from medscale import discovery, protocols
 from medscale.config import Options, validate
 from medscale.protocols import PluginContext
-from medscale.registry import Plugin
+from medscale.registry import Plugin, default_registry
 from medscale.spec import PluginSpec
 from medscale.study.construction import construct
+from medscale.study.plan import PluginIdentity
 
 
 class ConformanceTests:
@@ -58,10 +59,13 @@ class PluginTests(ConformanceTests):
         kind: The kind of plugin that this part is for.
         options: The plugin's options for these tests, as `--set` would give them; choose small
             and quick ones.
+        used_options: Options of the plugins that options name, by plugin name; theirs are
+            defaults otherwise.
     """
 
     kind: ClassVar[str]
     options: ClassVar[Mapping[str, Any]] = {}
+    used_options: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     @pytest.fixture
     def data(self) -> Path | None:
@@ -81,9 +85,15 @@ class PluginTests(ConformanceTests):
 
     @pytest.fixture
     def make(self, config: Options, context: PluginContext) -> Callable[[], Any]:
-        """Construct a fresh instance at every call; plugins that options name have defaults."""
+        """Construct a fresh instance at every call, and the plugins that its options name."""
         plugin = Plugin(self.spec, "", discovery.find_object(self.spec.target), type(config))
-        return lambda: construct(plugin, config.model_dump(), self.spec.name, context)[0]
+
+        def load_used(option: str, kind: str, name: str) -> tuple[Any, PluginIdentity]:
+            used = default_registry().load(kind, name)
+            return construct(used, self.used_options.get(name, {}), name, context, load_used)
+
+        options = config.model_dump()
+        return lambda: construct(plugin, options, self.spec.name, context, load_used)[0]
 
     @pytest.fixture
     def plugin(self, make: Callable[[], Any]) -> Any:

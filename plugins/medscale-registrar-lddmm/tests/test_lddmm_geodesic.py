@@ -54,7 +54,7 @@ def _displacement(
     flow = Flow(metric, shape, tuple(2 * n for n in shape), shape)
     field = flow.displacement(path, "backward" if backward else "forward")
     halves = field.new_tensor([n / 2 for n in shape]).view(-1, *[1] * len(shape))
-    return field.movedim(-1, 1).flip(1) * halves
+    return field.flip(1) * halves
 
 
 @BOXES
@@ -172,7 +172,7 @@ def test_few_travelling_points_give_the_map_of_many(side: int, points: int) -> N
     path = Shooter(metric).shoot(_codes(metric, 0.1), 4)
     grid = (points, math.ceil(7 * points / 8))
     coarse, fine = (
-        Flow(metric, each, (64, 56), shape).displacement(path, "backward")[..., 0] * shape[1] / 2
+        Flow(metric, each, (64, 56), shape).displacement(path, "backward")[:, 0] * shape[1] / 2
         for each in (grid, shape)
     )
     off = (coarse - fine).abs()

@@ -104,7 +104,8 @@ class RegDA:
     def displacements(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """Return (B, D, *G) displacements in pixels of the image, on a grid of at most `grid`.
 
-        Zero where a sample is left alone; where all are, the field is a single zero.
+        Zero where a sample is left alone; where all are, the field is a single zero. Codes from
+        which the registrar gets no map, too far extrapolated for one, leave their sample alone too.
         """
         shape = tuple(batch.images.shape[2:])
         count, dims = len(batch.images), len(shape)
@@ -115,6 +116,8 @@ class RegDA:
         grid = tuple(min(n, max(2, round(self._config.grid * n / max(shape)))) for n in shape)
         field = batch.images.new_zeros(count, dims, *grid)
         moved = self._registrar.displacement(codes=torch.stack(mixed), shape=grid)
+        usable = moved.isfinite().flatten(1).all(1).view(-1, *[1] * (dims + 1))
+        moved = torch.where(usable, moved, 0)
         scale = moved.new_tensor([n / g for n, g in zip(shape, grid, strict=True)])
         field[chosen] = (moved * scale.view(-1, *[1] * dims)).to(field)
         return field
@@ -130,7 +133,8 @@ class RegDA:
     def _draw(self, rows: list[int], generator: torch.Generator) -> tuple[list[int], list[Tensor]]:
         """Return which samples are deformed, and the code of each."""
         config = self._config
-        # Every sample draws the same numbers, used or not, so that no option shifts a stream.
+        # As many numbers for every sample, used or not: what is left alone, by chance or by the
+        # gate, shifts nobody's stream. Only `targets_per_source` says how many.
         chance, extent, some = torch.rand(len(rows), 3, generator=generator).unbind(1)
         lots = torch.rand(len(rows), config.targets_per_source, generator=generator)
         weights = torch.rand(len(rows), config.targets_per_source, generator=generator)

@@ -51,7 +51,7 @@ class RegOptions(Options):
         default=1.0, ge=0, le=1, description="probability that a sample is deformed"
     )
     grid: int = Field(
-        default=64,
+        default=32,
         ge=8,
         description="largest side of the grid on which deformations are computed, points",
     )

@@ -51,9 +51,9 @@ class LDDMMOptions(Options):
         "finest; a pair that no longer improves stops by itself",
     )
     steps: int = Field(
-        default=3,
+        default=4,
         ge=2,
-        le=64,
+        le=48,
         description="least Runge-Kutta steps of a geodesic; long ones take more by themselves",
     )
     symmetric: bool = Field(

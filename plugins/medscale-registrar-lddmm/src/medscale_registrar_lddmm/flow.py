@@ -45,24 +45,31 @@ class Flow:
             )
 
     def displacement(self, path: list[Knot], direction: Direction) -> Tensor:
-        """Return (B, *shape, D) displacements in the units and order of `grid_sample`.
+        """Return (B, D, *shape) displacements in the units and order of `grid_sample`.
 
-        Midpoint steps; "forward" is φ(1) on the moving grid, "backward" its inverse on the fixed
-        grid, which pulls the moving image back. The path has to be finite: a NaN among the points
-        makes grid_sample read outside its memory (torch 2.13 on a CPU).
+        "forward" is φ(1) on the moving grid, "backward" its inverse on the fixed grid, which pulls
+        the moving image back.
+        """
+        return self.spread(self.carry(path, direction))
+
+    def carry(self, path: list[Knot], direction: Direction) -> Tensor:
+        """Return the displacements (B, D, *points) of the travelling points, by midpoint steps.
+
+        The path has to be finite: a NaN among the points makes grid_sample read outside its memory
+        (torch 2.13 on a CPU).
         """
         velocities = self._velocities(path, direction)
         step = 1.0 / (len(path) - 1)
         identity = identity_grid(self._points, velocities[0])
-        moved = identity.expand(len(velocities[0]), *identity.shape[1:])
-        start = moved
+        start = moved = identity.expand(len(velocities[0]), *identity.shape[1:])
         for here, halfway in zip(velocities[::2], velocities[1::2], strict=True):
             slope = _at(here, moved)
             moved = moved + step * _at(halfway, moved + step / 2 * slope)
-        displacement = moved - start
-        if self._spread is not None:
-            displacement = apply(self._spread, displacement.movedim(-1, 1)).movedim(1, -1)
-        return displacement
+        return (moved - start).movedim(-1, 1)
+
+    def spread(self, field: Tensor) -> Tensor:
+        """Interpolate a field (B, C, *points) to (B, C, *shape), band-limited by its points."""
+        return field if self._spread is None else apply(self._spread, field)
 
     def _velocities(self, path: list[Knot], direction: Direction) -> list[Tensor]:
         """Return the velocity at the start and the middle of each step, as it is met."""

@@ -40,10 +40,23 @@ class Shooter:
 
     def __init__(self, metric: Metric) -> None:
         self.metric = metric
+        dims = metric.dims
         self._values = metric.basis(metric.points)
-        self._slopes = [metric.basis(metric.points, axis) for axis in range(metric.dims)]
-        self._values_back = transposed(self._values)
-        self._slopes_back = [transposed(slope) for slope in self._slopes]
+        slopes = [metric.basis(metric.points, axis)[axis] for axis in range(dims)]
+        # Values and slopes along each axis at once: calls, not arithmetic, are what this costs.
+        self._jet = tuple(
+            torch.cat([values, slope], dim=1)
+            for values, slope in zip(self._values, slopes, strict=True)
+        )
+        self._jet_back = transposed(self._jet)
+        inner = [slice(0, n) for n in metric.points]
+        outer = [slice(n, 2 * n) for n in metric.points]
+        everything = (slice(None), slice(None))
+        self._value_part = (*everything, *inner)
+        self._slope_parts = [
+            (*everything, *(outer[a] if a == axis else inner[a] for a in range(dims)))
+            for axis in range(dims)
+        ]
         self._root = metric.kernel.sqrt()
         self._cell = 1.0 / math.prod(metric.points)
 
@@ -81,13 +94,15 @@ class Shooter:
 
     def rate(self, momentum: Tensor) -> Tensor:
         """Return ∂m/∂t as coefficients (B, D, *counts)."""
-        velocity = self.metric.kernel * momentum
-        m, v = apply(self._values, momentum), apply(self._values, velocity)
-        turned = torch.stack([(m * apply(s, velocity)).sum(1) for s in self._slopes], dim=1)
-        rate = -apply(self._values_back, turned)
-        for axis, slope in enumerate(self._slopes_back):
-            rate += apply(slope, m * v[:, axis : axis + 1])
-        return rate * self._cell
+        m = apply(self._values, momentum)
+        jet = apply(self._jet, self.metric.kernel * momentum)
+        v = jet[self._value_part]
+        back = torch.zeros_like(jet)
+        for axis, part in enumerate(self._slope_parts):
+            torch.sum(m * jet[part], dim=1, out=back[self._value_part][:, axis])
+            torch.mul(m, v[:, axis : axis + 1], out=back[part])
+        back[self._value_part].neg_()
+        return apply(self._jet_back, back) * self._cell
 
 
 def where(chosen: Tensor, path: list[Knot]) -> list[Knot]:
@@ -103,10 +118,11 @@ def lengths(codes: Tensor) -> Tensor:
 
 
 def steps_for(codes: Tensor, metric: Metric, least: int) -> Tensor:
-    """Return (B,) how many Runge-Kutta steps each code needs.
+    """Return (B,) how many Runge-Kutta steps each code needs: `least`, or doubled until enough.
 
     A geodesic keeps its length |z|, and |z| bounds the speed and its gradient all along it
-    (Sobolev embedding), so the step can be chosen before the first one is made.
+    (Sobolev embedding), so the step can be chosen before the first one is made. Few different
+    numbers of steps keep batches together.
 
     Args:
         codes: (B, D, *counts).
@@ -118,5 +134,6 @@ def steps_for(codes: Tensor, metric: Metric, least: int) -> Tensor:
     highest = math.pi * max(
         count / side for count, side in zip(metric.counts, metric.lengths, strict=True)
     )
-    needed = torch.ceil(lengths(codes) * bound * highest / _REACH)
-    return needed.nan_to_num(nan=0.0, posinf=MOST_STEPS).clamp(least, MOST_STEPS).long()
+    share = lengths(codes) * bound * highest / _REACH / least
+    doublings = share.nan_to_num(nan=1.0, posinf=MOST_STEPS).clamp_min(1.0).log2().ceil()
+    return (least * 2**doublings).clamp(max=MOST_STEPS).long()

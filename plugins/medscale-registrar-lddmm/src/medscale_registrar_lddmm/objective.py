@@ -51,6 +51,7 @@ class Objective:
         self._analysis = transposed(metric.basis(shape))
         self._root = metric.kernel.sqrt() / math.prod(shape)
         self._identity = identity_grid(shape, moving)
+        self._sides = metric.lengths
         self._spacing = [side / n for side, n in zip(metric.lengths, shape, strict=True)]
         self._moving, self._fixed = moving, fixed
         self._gradient = _slopes(moving, self._spacing)
@@ -68,16 +69,19 @@ class Objective:
         sound = self._shooter.keeps_length(path)
         if not sound.all():
             path = where(sound, path)
-        forward = self._flow.displacement(path, "forward")
         backward = self._flow.displacement(path, "backward")
-        carried = self._identity + forward
-        warped = sample(self._moving, self._identity + backward, padding="border")
+        warped = sample(self._moving, self._identity + backward.movedim(1, -1), padding="border")
         dissimilarity, slope = self._at_fixed(warped)
+        travelled = self._flow.carry(path, "forward")
+        # The volume is as smooth as the map, so it is taken where that is known, and spread alike.
+        forward = self._flow.spread(torch.cat([travelled, self._volume(travelled)], dim=1))
+        displacement, volume = forward[:, :-1], forward[:, -1:]
+        carried = self._identity + displacement.movedim(1, -1)
         channels = self._moving.shape[1]
         both = torch.cat([slope, self._fixed], dim=1)
         both = sample(both, carried, padding="border")
         slope, pulled = both[:, :channels], both[:, channels:]
-        force = -self._volume(forward)[:, None] * (slope[:, :, None] * self._gradient).sum(1)
+        force = -volume * (slope[:, :, None] * self._gradient).sum(1)
         if self._at_moving is not None:
             other, slope = self._at_moving(pulled)
             dissimilarity = dissimilarity + other
@@ -88,20 +92,19 @@ class Objective:
         return torch.where(sound, energy, torch.inf), direction
 
     def _volume(self, displacement: Tensor) -> Tensor:
-        """Return (B, *S) det ∇φ of a displacement as `grid_sample` takes it."""
-        dims = len(self._spacing)
+        """Return (B, 1, *points) det ∇φ of the travelling points' displacements."""
         # Array axis order, in the unit of the box.
-        field = displacement.movedim(-1, 1).flip(1)
-        halves = field.new_tensor(
-            [n * spacing / 2 for n, spacing in zip(field.shape[2:], self._spacing, strict=True)]
-        )
-        slopes = _slopes(field * halves.view(-1, *[1] * dims), self._spacing)
+        halves = displacement.new_tensor([side / 2 for side in self._sides])
+        dims, points = len(self._sides), displacement.shape[2:]
+        field = displacement.flip(1) * halves.view(-1, *[1] * dims)
+        slopes = _slopes(field, [side / n for side, n in zip(self._sides, points, strict=True)])
         if dims == 2:
             along, across = slopes[:, 0], slopes[:, 1]
-            return (1 + along[:, 0]) * (1 + across[:, 1]) - along[:, 1] * across[:, 0]
-        identity = torch.eye(dims, dtype=field.dtype, device=field.device)
-        determinant: Tensor = torch.linalg.det(slopes.movedim((1, 2), (-2, -1)) + identity)
-        return determinant
+            volume = (1 + along[:, 0]) * (1 + across[:, 1]) - along[:, 1] * across[:, 0]
+        else:
+            identity = torch.eye(dims, dtype=field.dtype, device=field.device)
+            volume = torch.linalg.det(slopes.movedim((1, 2), (-2, -1)) + identity)
+        return volume[:, None]
 
 
 def travellers(shape: Sequence[int]) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ may be averaged, and the code knows no resolution.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -98,8 +99,7 @@ class LDDMM:
 
     def _reversed(self, codes: Tensor, shape: tuple[int, ...]) -> Tensor:
         """Return the codes of the same geodesics from their other ends."""
-        metric = self._metric(shape, codes, self._config.frequencies)
-        shooter = Shooter(metric)
+        metric, shooter, _ = _shooting(shape, self._config, codes.device, codes.dtype)
         result = codes.clone()
         steps = steps_for(codes, metric, self._config.steps)
         for count in sorted(set(steps.tolist())):
@@ -117,9 +117,7 @@ class LDDMM:
                 f"codes have shape {tuple(codes.shape[1:])}, but images of shape {shape} have "
                 f"codes of shape {expected} with these options"
             )
-        metric = self._metric(shape, codes, self._config.frequencies)
-        shooter = Shooter(metric)
-        flow = Flow(metric, travellers(shape), velocity_grid(shape), shape)
+        metric, shooter, flow = _shooting(shape, self._config, codes.device, codes.dtype)
         result = codes.new_empty(len(codes), len(shape), *shape)
         # Codes of equal steps together, so that no code's map depends on its batch.
         steps = steps_for(codes, metric, self._config.steps)
@@ -127,9 +125,10 @@ class LDDMM:
             chosen = steps == count
             path = shooter.shoot(codes[chosen], count)
             sound = shooter.keeps_length(path)
-            field = flow.displacement(where(sound, path), direction).movedim(-1, 1).flip(1)
-            field[~sound] = math.nan
-            result[chosen] = field
+            if not sound.all():
+                path = where(sound, path)
+            field = flow.displacement(path, direction).flip(1)
+            result[chosen] = torch.where(sound.view(-1, *[1] * (field.ndim - 1)), field, math.nan)
         halves = codes.new_tensor([n / 2 for n in shape])
         return result * halves.view(-1, *[1] * len(shape))
 
@@ -142,7 +141,7 @@ class LDDMM:
             size = _level_shape(shape, self._config.resolution, levels - 1 - level)
             share = 1.0 if level or levels == 1 else _COARSE
             waves = max(2, math.ceil(self._config.frequencies * share))
-            metric = self._metric(shape, moving, waves)
+            metric = _metric(shape, self._config, waves, moving)
             start = _in_more_frequencies(codes, metric, moving)
             codes = self._level(
                 start, metric, _shrunk(moving, size), _shrunk(fixed, size), evaluations, weight
@@ -182,10 +181,6 @@ class LDDMM:
         found = minimise(start.flatten(1), evaluate, evaluations=evaluations, first=_FIRST_STEP)
         return found.view(-1, *form)
 
-    def _metric(self, shape: tuple[int, ...], like: Tensor, frequencies: int) -> Metric:
-        config = self._config
-        return make_metric(shape, frequencies, config.widths, config.width_weights, like)
-
     def _is_sound(self, codes: Tensor, shape: tuple[int, ...]) -> Tensor:
         """Return (B,) whether a map and its inverse are finite and far from folding."""
         least = torch.stack(
@@ -195,6 +190,20 @@ class LDDMM:
             ]
         )
         return torch.nan_to_num(least.amin(0), nan=-1.0) > _LEAST_JACOBIAN
+
+
+@lru_cache(maxsize=32)
+def _shooting(
+    shape: tuple[int, ...], config: LDDMMOptions, device: torch.device, dtype: torch.dtype
+) -> tuple[Metric, Shooter, Flow]:
+    """Return what shooting at a shape takes; augmentation asks for it at every batch."""
+    metric = _metric(shape, config, config.frequencies, torch.empty(0, device=device, dtype=dtype))
+    flow = Flow(metric, travellers(shape), velocity_grid(shape), shape)
+    return metric, Shooter(metric), flow
+
+
+def _metric(shape: tuple[int, ...], config: LDDMMOptions, frequencies: int, like: Tensor) -> Metric:
+    return make_metric(shape, frequencies, config.widths, config.width_weights, like)
 
 
 def _comes_later(moving: Tensor, fixed: Tensor) -> Tensor:
