@@ -259,7 +259,8 @@ class SupportsDisplacements(Protocol):
         """Return displacements (B, D, *G) in voxels of the image, pull-back.
 
         G is the image's shape, or a coarser grid that covers the same field of view (cell
-        centres: the convention of `grid_sample(align_corners=False)`).
+        centres: the convention of `grid_sample(align_corners=False)`). A coarse field is
+        interpolated by cubics: give it 14 cells or more for each wave of the deformation.
         """
 
 

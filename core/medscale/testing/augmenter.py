@@ -346,7 +346,7 @@ def _same(first: Batch, second: Batch) -> bool:
 
 
 def _at_shape(displacement: Tensor, shape: Shape) -> Tensor:
-    """Interpolate a coarse field linearly between cell centres, as core does."""
+    """Interpolate a coarse field linearly between cell centres; core does it by cubics."""
     if tuple(displacement.shape[2:]) == shape:
         return displacement
     grid = identity_grid(shape, displacement).expand(len(displacement), *shape, len(shape))

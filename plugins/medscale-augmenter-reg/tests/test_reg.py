@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 from torch import Tensor
 
@@ -16,7 +18,7 @@ from medscale.config import validate
 from medscale.errors import ConfigError
 from medscale.protocols import Batch, PluginContext, PoolView, UsedPlugin
 from medscale.testing.images import blobs
-from medscale_augmenter_reg.augmenter import RegDA
+from medscale_augmenter_reg.augmenter import RegDA, coarse_grid
 from medscale_augmenter_reg.config import RegOptions
 
 COUNT = 8
@@ -238,6 +240,33 @@ def test_a_code_without_a_map_leaves_its_sample_alone(tmp_path: Path) -> None:
     assert field.isfinite().all()
     moved = field.flatten(1).any(1)
     assert 5 < int(moved.sum()) < 35
+
+
+@given(st.lists(st.integers(1, 300), min_size=2, max_size=3), st.integers(8, 64))
+def test_the_coarse_grid_has_the_image_s_proportions(shape: list[int], side: int) -> None:
+    grid = coarse_grid(tuple(shape), side)
+    longest = max(grid)
+    assert [n * longest for n in shape] == [g * max(shape) for g in grid]
+    assert min(side, max(shape)) <= longest <= max(shape)
+
+
+@pytest.mark.parametrize(
+    ("shape", "grid"),
+    [((128, 128), (32, 32)), ((96, 80), (36, 30)), ((20, 16), (20, 16)), ((101, 72), (101, 72))],
+)
+def test_displacements_are_in_pixels_of_the_image_on_the_coarse_grid(
+    tmp_path: Path, shape: tuple[int, int], grid: tuple[int, int]
+) -> None:
+    reg = _reg(tmp_path, mix=1, targets_per_source=1, extent_min=1, extent_max=1, grid=32)
+    view = _pool()
+    reg.fit(view)
+    ((target,),) = reg.wanted(view, [0]).values()
+    images = torch.zeros(1, 1, *shape)
+    field = reg.displacements(Batch(images, images, torch.tensor([100])), torch.Generator())
+    assert field.shape == (1, 2, *grid)
+    # The registrar's shift is a share of the first side, in voxels of the grid it is asked for.
+    expected = [0.01 * target * grid[0] * n / g for n, g in zip(shape, grid, strict=True)]
+    torch.testing.assert_close(field[0, :, 0, 0], torch.tensor(expected))
 
 
 def test_each_sample_is_deformed_with_that_probability(tmp_path: Path) -> None:

@@ -215,6 +215,16 @@ def test_long_codes_are_shot_as_exactly(scale: float, tolerance: float) -> None:
         assert _least(field) > 0
 
 
+def test_a_map_does_not_depend_on_the_other_codes() -> None:
+    scales = torch.tensor([0.1, 3.0, 1.0, 2.0]).view(-1, 1, 1, 1)
+    codes = _registered_phantoms(64)[2][:4] * scales
+    lddmm = _lddmm()
+    together = lddmm.displacement(codes=codes, shape=(64, 64))
+    for row in range(4):
+        alone = lddmm.displacement(codes=codes[row : row + 1], shape=(64, 64))
+        torch.testing.assert_close(together[row : row + 1], alone, atol=1e-3, rtol=0)
+
+
 def test_a_code_far_too_long_is_finite_or_nothing() -> None:
     codes = _registered_phantoms(64)[2][:4]
     codes = codes * torch.tensor([1.0, 30.0, 1e6, 1e30]).view(-1, 1, 1, 1)

@@ -7,6 +7,7 @@ its codes, some way along (Chu et al. 2025, section 3.2, which follows Shen et a
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +103,7 @@ class RegDA:
         return self._facts
 
     def displacements(self, batch: Batch, generator: torch.Generator) -> Tensor:
-        """Return (B, D, *G) displacements in pixels of the image, on a grid of at most `grid`.
+        """Return (B, D, *G) displacements in pixels of the image, G as in `coarse_grid`.
 
         Zero where a sample is left alone; where all are, the field is a single zero. Codes from
         which the registrar gets no map, too far extrapolated for one, leave their sample alone too.
@@ -113,7 +114,7 @@ class RegDA:
         chosen, mixed = self._draw(rows, generator)
         if not chosen:
             return batch.images.new_zeros(count, dims, *[1] * dims)
-        grid = tuple(min(n, max(2, round(self._config.grid * n / max(shape)))) for n in shape)
+        grid = coarse_grid(shape, self._config.grid)
         field = batch.images.new_zeros(count, dims, *grid)
         moved = self._registrar.displacement(codes=torch.stack(mixed), shape=grid)
         usable = moved.isfinite().flatten(1).all(1).view(-1, *[1] * (dims + 1))
@@ -153,3 +154,15 @@ class RegDA:
             chosen.append(sample)
             mixed.append(torch.tensordot(share.to(codes), codes[picked.to(codes.device)], dims=1))
         return chosen, mixed
+
+
+def coarse_grid(shape: tuple[int, ...], side: int) -> tuple[int, ...]:
+    """Return the smallest grid of an image's exact proportions that is `side` or more long.
+
+    In a box of nearly those proportions a code would be another deformation, or none: `lddmm` has
+    as many frequencies along an axis as the axis is long. It is the image's own grid where only
+    that has them.
+    """
+    parts = math.gcd(*shape)
+    times = min(parts, -(-side * parts // max(shape)))
+    return tuple(n // parts * times for n in shape)

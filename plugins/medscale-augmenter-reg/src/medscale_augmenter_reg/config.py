@@ -53,7 +53,8 @@ class RegOptions(Options):
     grid: int = Field(
         default=32,
         ge=8,
-        description="largest side of the grid on which deformations are computed, points",
+        description="longest side of the grid on which deformations are computed, points; more "
+        "where no such grid has the image's proportions",
     )
     gate: Gate = Field(
         default=Gate(), description="which registrations are too bad to be used; needs no label"

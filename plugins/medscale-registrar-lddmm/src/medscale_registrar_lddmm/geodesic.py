@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from medscale_registrar_lddmm.metric import Metric, apply, transposed
+from medscale_registrar_lddmm.metric import Metric, apply_stacked, stacked, transposed, unstacked
 
 MOST_STEPS = 48
 """Of a geodesic; a code that needs more is shot with these and is no registration any more."""
@@ -49,14 +49,9 @@ class Shooter:
             for values, slope in zip(self._values, slopes, strict=True)
         )
         self._jet_back = transposed(self._jet)
-        inner = [slice(0, n) for n in metric.points]
-        outer = [slice(n, 2 * n) for n in metric.points]
-        everything = (slice(None), slice(None))
-        self._value_part = (*everything, *inner)
-        self._slope_parts = [
-            (*everything, *(outer[a] if a == axis else inner[a] for a in range(dims)))
-            for axis in range(dims)
-        ]
+        self._value_part = self._part(None)
+        self._slope_parts = [self._part(axis) for axis in range(dims)]
+        self._kernel = metric.kernel.unsqueeze(-2)
         self._root = metric.kernel.sqrt()
         self._cell = 1.0 / math.prod(metric.points)
 
@@ -67,17 +62,17 @@ class Shooter:
             codes: (B, D, *counts) whitened initial momenta.
             steps: Of equal length.
         """
-        momentum = codes / self._root
+        momentum = stacked(codes / self._root)
         step = 1.0 / steps
         path: list[Knot] = []
         for _ in range(steps):
-            first = self.rate(momentum)
-            second = self.rate(momentum + step / 2 * first)
-            third = self.rate(momentum + step / 2 * second)
-            fourth = self.rate(momentum + step * third)
-            path.append(Knot(momentum, first))
+            first = self._rate(momentum)
+            second = self._rate(momentum + step / 2 * first)
+            third = self._rate(momentum + step / 2 * second)
+            fourth = self._rate(momentum + step * third)
+            path.append(Knot(unstacked(momentum), unstacked(first)))
             momentum = momentum + step / 6 * (first + 2 * (second + third) + fourth)
-        path.append(Knot(momentum, self.rate(momentum)))
+        path.append(Knot(unstacked(momentum), unstacked(self._rate(momentum))))
         return path
 
     def keeps_length(self, path: list[Knot]) -> Tensor:
@@ -94,15 +89,27 @@ class Shooter:
 
     def rate(self, momentum: Tensor) -> Tensor:
         """Return ∂m/∂t as coefficients (B, D, *counts)."""
-        m = apply(self._values, momentum)
-        jet = apply(self._jet, self.metric.kernel * momentum)
+        return unstacked(self._rate(stacked(momentum)))
+
+    def _rate(self, momentum: Tensor) -> Tensor:
+        """Return ∂m/∂t, both stacked (`metric.stacked`)."""
+        m = apply_stacked(self._values, momentum)
+        jet = apply_stacked(self._jet, self._kernel * momentum)
         v = jet[self._value_part]
         back = torch.zeros_like(jet)
         for axis, part in enumerate(self._slope_parts):
-            torch.sum(m * jet[part], dim=1, out=back[self._value_part][:, axis])
-            torch.mul(m, v[:, axis : axis + 1], out=back[part])
+            torch.sum(m * jet[part], dim=0, out=back[self._value_part][axis])
+            torch.mul(m, v[axis], out=back[part])
         back[self._value_part].neg_()
-        return apply(self._jet_back, back) * self._cell
+        return apply_stacked(self._jet_back, back) * self._cell
+
+    def _part(self, slope: int | None) -> tuple[slice, ...]:
+        """Return where the values (or the slopes along an axis) lie in a stacked jet."""
+        places = [
+            slice(n, 2 * n) if axis == slope else slice(0, n)
+            for axis, n in enumerate(self.metric.points)
+        ]
+        return (slice(None), *places[:-1], slice(None), places[-1])
 
 
 def where(chosen: Tensor, path: list[Knot]) -> list[Knot]:

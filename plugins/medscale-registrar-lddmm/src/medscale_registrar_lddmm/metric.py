@@ -126,6 +126,27 @@ def apply(matrices: Matrices, fields: Tensor) -> Tensor:
     return (first @ fields.flatten(3)).view(*fields.shape[:2], -1, *rest)
 
 
+def stacked(fields: Tensor) -> Tensor:
+    """Return (B, D, *S) fields as (D, *S[:-1], B, S[-1]), for `apply_stacked`."""
+    return fields.movedim(0, -2).contiguous()
+
+
+def unstacked(fields: Tensor) -> Tensor:
+    """Undo `stacked`."""
+    return fields.movedim(-2, 0)
+
+
+def apply_stacked(matrices: Matrices, fields: Tensor) -> Tensor:
+    """Apply each axis' matrices to `stacked` fields: few large products in place of many small."""
+    dims, batch, lead = len(fields), fields.shape[-2], fields.shape[1:-2]
+    fields = torch.bmm(fields.flatten(1, -2), matrices[-1].mT)
+    if len(lead) == 2:
+        fields = matrices[1][:, None] @ fields.view(dims, *lead, -1)
+    fields = torch.bmm(matrices[0], fields.view(dims, lead[0], -1))
+    middle = [matrix.shape[1] for matrix in matrices[:-1]]
+    return fields.view(dims, *middle, batch, -1)
+
+
 def transposed(matrices: Matrices) -> Matrices:
     """Return the matrices of the adjoint map."""
     return tuple(matrix.mT for matrix in matrices)
