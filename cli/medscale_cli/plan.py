@@ -82,14 +82,14 @@ def _time(prepared: Prepared, backbone: str) -> float:
 
     from medscale.protocols import PluginContext
     from medscale.registry import default_registry
-    from medscale.study.construction import construct
+    from medscale.study.construction import reconstruct
     from medscale.training.budgets import make_schedule
     from medscale.training.losses import loss
 
     study, options = prepared.study, prepared.options
     trial = next(trial for trial in study.trials if trial.backbone == backbone)
-    plugin = default_registry().load("backbone", trial.spec.backbone.name)
-    network = construct(plugin, trial.spec.backbone.options, backbone, PluginContext())[0].build(
+    plugin = reconstruct(default_registry(), "backbone", trial.spec.backbone, PluginContext())
+    network = plugin.build(
         in_channels=study.cohort.channels, out_channels=1, spatial_shape=study.cohort.shape
     )
     network = network.to(options.device)

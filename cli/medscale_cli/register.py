@@ -134,9 +134,15 @@ def _fill(
     wanted: Mapping[int, Sequence[int]],
     console: Console,
 ) -> None:
+    from medscale.errors import ConfigError
     from medscale_cli.progress import ProgressView, duration
 
     pairs = sum(map(len, wanted.values()))
+    if not pairs:
+        raise ConfigError(
+            "nothing can be registered ahead: with reg.targets=subset the targets of an image are "
+            "known only once a trial has its subset; `medscale run` registers them"
+        )
     console.print(f"pairs    {pairs} of {len(wanted)} images to others, {len(view.indices)} in all")
     begun = time.monotonic()
     with ProgressView("registering", console) as bar:

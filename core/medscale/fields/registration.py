@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -28,7 +27,6 @@ REGISTRATION_VERSION = 1
 The `behavior` of the augmenters that use them goes up with it, as that is what trials are named by.
 """
 
-_BATCH = 32
 _POLL_SECONDS = 0.2
 
 Wanted = Mapping[int, Sequence[int]]
@@ -51,12 +49,14 @@ class PairRegistration:
         alignment: How fixed images are brought into the pose of the moving one, or "none".
         folder: Of field stores.
         device: Where registration runs.
+        block: Targets of one source that are registered, and stored, together.
     """
 
     registrar: UsedPlugin
     alignment: Kind | Literal["none"]
     folder: Path
     device: str
+    block: int = 16
 
     def store(self, view: PoolView) -> FieldStore:
         """Return the store, open to the images of this pool alone."""
@@ -70,8 +70,11 @@ class PairRegistration:
         return FieldStore(self.folder, identity=identity, pool=names)
 
     def read(self, view: PoolView, wanted: Wanted) -> dict[int, Pairs]:
-        """Return the stored pairs of each source, registering what is missing."""
-        self.fill(view, wanted)
+        """Return the stored pairs of each source that has targets.
+
+        Raises:
+            StoreError: If a pair is missing or damaged.
+        """
         store = self.store(view)
         return {
             source: store.read(view.keys[source], [view.keys[t] for t in targets])
@@ -82,13 +85,17 @@ class PairRegistration:
     def fill(self, view: PoolView, wanted: Wanted, progress: Progress = _silent) -> int:
         """Register the pairs that are missing and store them.
 
+        The targets of a source are registered in blocks, as they stand in the list, and always a
+        whole block at once: the last digit of a code can depend on the pairs that were registered
+        with it, and so it does not depend on who fills the store in which order.
+
         Any number of processes may fill one store: each claims the sources it works on, and waits
         at the end for those of others.
 
         Args:
             view: The pool.
             wanted: The pairs.
-            progress: Told of the pairs that were missing, whoever makes them.
+            progress: Told of the pairs in blocks that were missing, whoever makes them.
 
         Returns:
             How many pairs this process registered.
@@ -98,32 +105,32 @@ class PairRegistration:
             StorageError: If it cannot be written.
         """
         store = self.store(view)
-        waiting = _missing(store, view, wanted)
-        total, made = sum(map(len, waiting.values())), 0
+        waiting = [
+            (source, targets[start : start + self.block])
+            for source, targets in wanted.items()
+            for start in range(0, len(targets), self.block)
+            if _missing(store, view, source, targets[start : start + self.block])
+        ]
+        total = left = sum(len(targets) for _, targets in waiting)
+        made = 0
+        progress(0, total)
         while waiting:
-            progress(total - sum(map(len, waiting.values())), total)
-            idle = True
-            for batch in _batches(waiting):
-                with ExitStack() as claims:
-                    mine = [
-                        source
-                        for source in batch
-                        if claims.enter_context(store.claim(view.keys[source]))
-                    ]
-                    # Only now: somebody may have filled a source before it was ours.
-                    todo = _missing(store, view, {source: batch[source] for source in mine})
-                    if not todo:
+            elsewhere = []
+            for source, targets in waiting:
+                with store.claim(view.keys[source]) as mine:
+                    # Looked at again once it is ours: somebody may have filled it before.
+                    missing = _missing(store, view, source, targets)
+                    if missing and not mine:
+                        elsewhere.append((source, targets))
                         continue
-                    self._register(store, view, todo)
-                    idle = False
-                made += sum(map(len, todo.values()))
-                for source, targets in todo.items():
-                    waiting[source] = [t for t in waiting[source] if t not in set(targets)]
-                progress(total - sum(map(len, waiting.values())), total)
-            waiting = _missing(store, view, waiting)
-            if waiting and idle:
+                    if missing:
+                        self._register(store, view, source, targets)
+                        made += len(targets)
+                left -= len(targets)
+                progress(total - left, total)
+            if len(elsewhere) == len(waiting):
                 time.sleep(_POLL_SECONDS)
-        progress(total, total)
+            waiting = elsewhere
         return made
 
     def register(self, moving: Tensor, fixed: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
@@ -151,43 +158,20 @@ class PairRegistration:
             numbers[lost] = math.nan
         return codes.masked_fill(mask, math.nan), fixed, quality
 
-    def _register(self, store: FieldStore, view: PoolView, batch: Wanted) -> None:
-        """Register a batch of pairs and store them, source by source."""
-        sources = [source for source, targets in batch.items() for _ in targets]
-        targets = [target for targets in batch.values() for target in targets]
-        moving, fixed = (view.take(places).to(self.device) for places in (sources, targets))
-        codes, _, quality = self.register(moving, fixed)
-        start = 0
-        for source, chosen in batch.items():
-            part = slice(start, start + len(chosen))
-            start = part.stop
-            store.add(
-                view.keys[source],
-                [view.keys[target] for target in chosen],
-                codes[part].cpu().numpy(),
-                {name: numbers[part].cpu().numpy() for name, numbers in quality.items()},
-            )
+    def _register(
+        self, store: FieldStore, view: PoolView, source: int, targets: Sequence[int]
+    ) -> None:
+        """Register a block of pairs and store it."""
+        moving = view.take([source] * len(targets)).to(self.device)
+        codes, _, quality = self.register(moving, view.take(targets).to(self.device))
+        store.add(
+            view.keys[source],
+            [view.keys[target] for target in targets],
+            codes.cpu().numpy(),
+            {name: numbers.cpu().numpy() for name, numbers in quality.items()},
+        )
 
 
-def _missing(store: FieldStore, view: PoolView, wanted: Wanted) -> dict[int, list[int]]:
-    """Return the wanted pairs that nobody has tried yet."""
-    missing: dict[int, list[int]] = {}
-    for source, targets in wanted.items():
-        absent = set(store.missing(view.keys[source], [view.keys[t] for t in targets]))
-        if absent:
-            missing[source] = [t for t in targets if view.keys[t] in absent]
-    return missing
-
-
-def _batches(wanted: Wanted) -> Iterator[dict[int, list[int]]]:
-    """Divide pairs into batches of about `_BATCH`, each of whole sources or parts of one."""
-    batch: dict[int, list[int]] = {}
-    for source, targets in wanted.items():
-        for start in range(0, len(targets), _BATCH):
-            part = list(targets[start : start + _BATCH])
-            if batch and sum(map(len, batch.values())) + len(part) > _BATCH:
-                yield batch
-                batch = {}
-            batch[source] = part
-    if batch:
-        yield batch
+def _missing(store: FieldStore, view: PoolView, source: int, targets: Sequence[int]) -> bool:
+    """Return whether a pair is wanted that nobody has tried yet."""
+    return bool(store.missing(view.keys[source], [view.keys[target] for target in targets]))

@@ -27,6 +27,9 @@ class TrialRecord(Options):
     cases: list[dict[str, Any]] = Field(description="scores by test case")
     history: list[dict[str, Any]] = Field(description="one row per validation")
     weights: str = Field(description="hash of the chosen network's weights")
+    learned: dict[str, Any] = Field(
+        default_factory=dict, description="what the arm's augmenters say about what they learned"
+    )
     timing: dict[str, float] = Field(description="seconds by stage")
     environment: dict[str, Any] = Field(description="versions and device")
     finished: str = Field(description="when, UTC")

@@ -14,7 +14,7 @@ from medscale.data.cases import Task
 from medscale.data.cohort import Cohort
 from medscale.data.splits import Split, make_split, training_order
 from medscale.identity import content_key
-from medscale.protocols import Augmenter, PluginContext, PoolView
+from medscale.protocols import Augmenter, PluginContext, PoolView, SupportsDescription
 from medscale.registry import Registry
 from medscale.seeding import derive_seed, seeded_torch
 from medscale.study.construction import reconstruct
@@ -112,6 +112,11 @@ def run_trial(
         cases=outcome.cases,
         history=outcome.history,
         weights=outcome.weights,
+        learned={
+            identity.name: dict(augmenter.describe())
+            for identity, augmenter in zip(spec.arm, augmenters, strict=True)
+            if isinstance(augmenter, SupportsDescription)
+        },
         timing={**timer.seconds, **outcome.timing},
         environment=environment(device),
         finished=now(),

@@ -20,12 +20,16 @@ from medscale.training.augmentation import at_shape
 from medscale_augmenter_reg.config import RegOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from torch import Tensor
 
     from medscale.fields.quality import Gate
     from medscale.protocols import Batch, PluginContext, PoolView, Registrar
+
+
+_LARGEST_BLOCK = 32
+"""Pairs that are registered together at most."""
 
 
 class RegDA:
@@ -41,6 +45,7 @@ class RegDA:
             alignment=config.alignment,
             folder=context.cache / "fields",
             device=context.device,
+            block=min(config.targets_per_source, _LARGEST_BLOCK),
         )
         self._codes: dict[int, Tensor] = {}
         self._facts: dict[str, Any] = {}
@@ -52,27 +57,42 @@ class RegDA:
 
     def wanted(self, view: PoolView, sources: Iterable[int]) -> Wanted:
         """Return the targets of each source, as places in the pool."""
-        subset = set(view.subset)
-        candidates = [
-            place
-            for place in range(len(view.indices))
-            if self._config.targets == "pool"
-            or (place in subset) == (self._config.targets == "subset")
-        ]
-        positions = view.positions.tolist()
-        return {
-            source: rank_targets(
-                source,
-                candidates,
-                keys=view.keys,
-                positions=positions,
-                window=self._config.window,
-            )[: self._config.targets_per_source]
-            for source in sources
-        }
+        return {source: self._targets(view, self._order(view, source)) for source in sources}
+
+    def _blocks(self, view: PoolView, sources: Iterable[int]) -> Wanted:
+        """Return whole blocks of each source's order, as far as it needs them.
+
+        So the same pairs are registered together whichever subset is annotated.
+        """
+        size = self.registration.block
+        blocks: dict[int, list[int]] = {}
+        for source in sources:
+            order = self._order(view, source)
+            needed = [order.index(target) + 1 for target in self._targets(view, order)]
+            blocks[source] = order[: size * math.ceil(max(needed, default=0) / size)]
+        return blocks
+
+    def _order(self, view: PoolView, source: int) -> list[int]:
+        """Return the images that a source may be registered to, the best first."""
+        subset = self._config.targets == "subset"
+        candidates = view.subset if subset else range(len(view.indices))
+        return rank_targets(
+            source,
+            candidates,
+            keys=view.keys,
+            positions=view.positions.tolist(),
+            window=self._config.window,
+        )
+
+    def _targets(self, view: PoolView, order: Sequence[int]) -> list[int]:
+        """Return the targets that a source is deformed towards, of those in order."""
+        annotated = set(view.subset) if self._config.targets == "external" else set()
+        allowed = [target for target in order if target not in annotated]
+        return allowed[: self._config.targets_per_source]
 
     def fit(self, view: PoolView) -> None:
         """Register the training subset, or read what is stored, and gate what is no good."""
+        self.registration.fill(view, self._blocks(view, view.subset))
         wanted = self.wanted(view, view.subset)
         pairs = self.registration.read(view, wanted)
         reasons: Counter[str] = Counter()
