@@ -32,7 +32,7 @@ class ProgressView:
     """
 
     def __init__(self, what: str, console: Console) -> None:
-        self._what = what
+        self.what = what
         self._console = console
         self._bar: Progress | None = None
         self._task: TaskID | None = None
@@ -61,6 +61,15 @@ class ProgressView:
         if self._bar is not None:
             self._bar.stop()
 
+    def turn_to(self, what: str) -> None:
+        """Show something else from now on."""
+        if what == self.what:
+            return
+        self.what, self._start = what, None
+        if self._bar is not None and self._task is not None:
+            self._bar.remove_task(self._task)
+        self._task = None
+
     def start_at(self, done: float) -> None:
         """Say where this run starts, so that what was done before does not count as speed.
 
@@ -88,12 +97,13 @@ class ProgressView:
         text = "  ".join(part for part in (text, left) if part)
         if self._bar is not None:
             if self._task is None:
-                self._task = self._bar.add_task(self._what, total=1.0, text=text)
+                self._task = self._bar.add_task(self.what, total=1.0, text=text)
+                self._bar.refresh()  # a new stage shows at once
             self._bar.update(self._task, completed=share, text=text)
             return
         # A log file gets a line now and then, the first one soon.
         if time.monotonic() - self._printed >= (_LINE_SECONDS if self._last else 2.0):
-            line = f"{self._what}: {share:4.0%}  {text}"
+            line = f"{self.what}: {share:4.0%}  {text}"
             if line != self._last:
                 self._console.print(line, highlight=False, soft_wrap=True)
             self._printed, self._last = time.monotonic(), line
@@ -104,6 +114,7 @@ class TrialsView:
 
     def __init__(self, view: ProgressView) -> None:
         self._view = view
+        self._what = view.what
         self._total = 1.0
         self._trials = 0
 
@@ -114,12 +125,18 @@ class TrialsView:
 
     def update(self, done: float, finished: int, failed: int, current: Sequence[str]) -> None:
         """Progress."""
+        self._view.turn_to(self._what)
         parts = [f"{finished}/{self._trials} trials"]
         if failed:
             parts.append(f"{failed} failed")
         if current:
             parts.append(", ".join(current[:4]) + (" …" if len(current) > 4 else ""))
         self._view.show(done, self._total, "  ".join(parts))
+
+    def prepare(self, what: str, share: float) -> None:
+        """Progress of what trials wait for."""
+        self._view.turn_to(what)
+        self._view.show(share, 1.0, "")
 
 
 def message_console() -> Console:

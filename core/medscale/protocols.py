@@ -26,6 +26,10 @@ def _silent(message: str) -> None:
     """Drop a message."""
 
 
+def _unseen(what: str, share: float) -> None:
+    """Drop progress."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class UsedPlugin:
     """A plugin that another one's option names (`medscale.config.plugin_option`).
@@ -48,6 +52,8 @@ class PluginContext:
         data: For a data set, the folder to read; None where it needs none.
         cache: A folder for what the plugin learns or derives; content-addressed entries only.
         log: Takes one line for the person who is watching.
+        progress: Told what a plugin is preparing ("registration") and the done share of it, by
+            whatever takes more than two seconds.
         uses: The plugins that options of this one name, by option.
     """
 
@@ -55,6 +61,7 @@ class PluginContext:
     data: Path | None = None
     cache: Path = field(default_factory=lambda: Path(".medscale-cache"))
     log: Callable[[str], None] = _silent
+    progress: Callable[[str, float], None] = _unseen
     uses: Mapping[str, UsedPlugin] = field(default_factory=dict)
 
 

@@ -34,6 +34,9 @@ class Watcher(Protocol):
     def update(self, done: float, finished: int, failed: int, current: Sequence[str]) -> None:
         """Progress; called often."""
 
+    def prepare(self, what: str, share: float) -> None:
+        """Progress of what must be there before any trial can go on; called instead."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
@@ -210,18 +213,26 @@ class _Watch:
             self._failed.update(report.failed)
         ended = self._done | self._failed
         current = [report for report in reports if report.current not in ended | {""}]
+        preparing = [(r.stage, r.prepared) for r in current if r.prepared is not None]
+        if preparing and len(preparing) == len(current):
+            # Workers that prepare the same wait for each other: what the slowest does counts.
+            self._watcher.prepare(*min(preparing, key=lambda each: each[1]))
+            return
         done = sum(self._cost[key] for key in ended)
         done += sum(report.share * self._cost[report.current] for report in current)
         self._watcher.update(
             done,
             len(self._done),
             len(self._failed),
-            [self._describe(report.current) for report in current],
+            [self._describe(report) for report in current],
         )
 
-    def _describe(self, key: str) -> str:
-        trial = self._trials[key]
-        return f"{trial.arm} n={trial.spec.size} #{trial.spec.replicate + 1}"
+    def _describe(self, report: WorkerReport) -> str:
+        trial = self._trials[report.current]
+        words = f"{trial.arm} n={trial.spec.size} #{trial.spec.replicate + 1}"
+        if report.prepared is not None:
+            words += f" ({report.stage} {report.prepared:.0%})"
+        return words
 
 
 def _request(study: Study, options: RunOptions) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -48,6 +49,7 @@ def run_trial(
     device: str,
     cache: Path,
     progress: Progress,
+    preparing: Callable[[str, float], None],
     timer: StageTimer,
 ) -> TrialRecord:
     """Run one trial and return its record; writes nothing but caches.
@@ -59,12 +61,13 @@ def run_trial(
         device: Where to train.
         cache: Folder of what plugins learn.
         progress: Takes the done fraction.
+        preparing: Told what plugins prepare before the trial, and the done share of it.
         timer: Told of each stage.
     """
     timer.enter("setup")
     split, train = trial_rows(spec, cohort)
     task = Task(labels=spec.labels)
-    context = PluginContext(device=device, cache=cache)
+    context = PluginContext(device=device, cache=cache, progress=preparing)
     seed = derive_seed(spec.seed, "trial", spec.dataset.name, spec.split, spec.replicate, spec.size)
     backbone = reconstruct(registry, "backbone", spec.backbone, context)
     recipe = reconstruct(registry, "recipe", spec.recipe, context)

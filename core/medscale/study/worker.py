@@ -48,6 +48,9 @@ class WorkerReport(Options):
     current: str = Field(default="", description="key of the trial at work")
     share: float = Field(default=0.0, description="done fraction of the current trial")
     stage: str = ""
+    prepared: float | None = Field(
+        default=None, description="done share of what its plugins prepare, named by `stage`"
+    )
     done: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
 
@@ -115,6 +118,7 @@ def work(document: Path, worker: str, heartbeat: Callable[[], None] | None = Non
                     device=order.device,
                     cache=order.cache,
                     progress=reporter.progress,
+                    preparing=reporter.preparing,
                     timer=timer,
                 )
             except StorageError:
@@ -142,18 +146,24 @@ class _Reporter:
         self._written = 0.0
 
     def begin(self, key: str) -> None:
-        self._state |= {"current": key, "share": 0.0, "stage": "starting"}
+        self._state |= {"current": key, "share": 0.0, "stage": "starting", "prepared": None}
         self._write()
 
     def progress(self, share: float, stage: str) -> None:
-        if time.monotonic() - self._written < _REPORT_SECONDS:
-            return
-        self._state |= {"share": share, "stage": stage}
-        self._write()
+        self._tell(share=share, stage=stage, prepared=None)
+
+    def preparing(self, what: str, share: float) -> None:
+        self._tell(share=0.0, stage=what, prepared=share)
 
     def end(self, *, failed: bool) -> None:
         self._state["failed" if failed else "done"].append(self._state["current"])
-        self._state |= {"current": "", "share": 0.0, "stage": ""}
+        self._state |= {"current": "", "share": 0.0, "stage": "", "prepared": None}
+        self._write()
+
+    def _tell(self, **state: object) -> None:
+        if time.monotonic() - self._written < _REPORT_SECONDS:
+            return
+        self._state |= state
         self._write()
 
     def _write(self) -> None:
