@@ -59,7 +59,7 @@ def study_command(action: Callable[[StudyRequest], None], text: str) -> Callable
         task: Annotated[
             str | None,
             typer.Option(
-                help="Binary tasks, such as lv or lv,rv,myo.", show_default="the only one"
+                help="Binary tasks, such as lv or lv,rv,myo.", show_default="the only or main one"
             ),
         ] = None,
         aug: Annotated[

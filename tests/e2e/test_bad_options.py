@@ -117,7 +117,6 @@ def test_cuda_on_a_machine_without(say: Say, tiny: tuple[str, ...], tmp_path: Pa
     ("flags", "words"),
     [
         ([], ["--dataset is missing", "medscale list dataset"]),
-        (["--dataset", "phantom"], ["--task is missing", "lv, rv, myo, heart"]),
         (["--dataset", "folder"], ["--data DIR"]),
         (["--dataset", "acdc", "--task", "lv"], ["--data DIR", "medscale data"]),
     ],

@@ -99,6 +99,14 @@ def test_the_table_is_printed(folder: Path, say: Say) -> None:
     assert say("results", "run")[1] == out
 
 
+def test_without_a_task_it_is_the_main_one_and_said(folder: Path, say: Say) -> None:
+    nameless = [flag for flag in FLAGS if flag not in ("--task", "lv")]
+    code, _, said = say("run", *nameless, *GRID, "--out", "run")
+    assert code == 0
+    assert "note     --task was not given: lv it is (there are rv, myo, heart, too)" in said
+    assert "nothing to do: all 10 trials were done already" in said
+
+
 def test_figures_are_pictures(folder: Path) -> None:
     assert (folder / "curve.png").read_bytes().startswith(b"\x89PNG")
     figure = (folder / "curve.svg").read_text()

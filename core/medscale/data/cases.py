@@ -21,11 +21,13 @@ class Task:
         may_be_absent: True where a case without this structure is normal, as in the apical
             slices of a heart. Such cases are left out of the task's cohort and counted; where
             False, a case without foreground is an error that names it.
+        main: Whether a study that names no task is about this one; one task of a data set at most.
         description: One line for people.
     """
 
     labels: tuple[int, ...]
     may_be_absent: bool = False
+    main: bool = False
     description: str = ""
 
 

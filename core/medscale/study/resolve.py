@@ -100,6 +100,9 @@ def resolve(
         name: _count_parameters(backbone, cohort) for name, (backbone, _) in backbones.items()
     }
     notes = _describe_duplicates(cohort)
+    if not config.tasks and len(dataset.tasks) > 1:
+        others = ", ".join(name for name in dataset.tasks if name not in tasks)
+        notes.append(f"--task was not given: {', '.join(tasks)} it is (there are {others}, too)")
     sides: dict[str, tuple[int, int, int]] = {}
     for name, task in tasks.items():
         rows, left_out = task_rows(cohort, name, task)
@@ -137,14 +140,15 @@ def resolve(
 
 
 def choose_tasks(config: StudyConfig, known: Mapping[str, Task]) -> dict[str, Task]:
-    """Return the tasks asked for; without any, the data set's only one.
+    """Return the tasks asked for; without any, the data set's only one or its main one.
 
     Raises:
-        ConfigError: If one is unknown, or none is named and there are several.
+        ConfigError: If one is unknown, or none is named where there are several and none is main.
     """
     if not config.tasks:
-        if len(known) == 1:
-            return dict(known)
+        main = known if len(known) == 1 else {name: t for name, t in known.items() if t.main}
+        if len(main) == 1:
+            return dict(main)
         raise ConfigError(
             f"--task is missing: data set {config.dataset} has the tasks {', '.join(known)}"
         )

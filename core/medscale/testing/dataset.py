@@ -55,6 +55,8 @@ class DatasetTests(PluginTests):
     def test_tasks_are_named_and_have_labels(self, plugin: Dataset) -> None:
         """There is a task; each has a valid name and a tuple of labels that are not negative.
 
+        At most one is the main one, which a study is about that names none.
+
         The name is what a user types after `--task`, and labels are compared with pixels.
 
         How to fix: return `{"lv": Task(labels=(3,))}`: names of lower-case letters, digits and
@@ -69,6 +71,8 @@ class DatasetTests(PluginTests):
             assert all(type(label) is int and label >= 0 for label in task.labels), (
                 f"labels of {name} are {task.labels}"
             )
+        main = [name for name, task in plugin.tasks.items() if task.main]
+        assert len(main) <= 1, f"several tasks are the main one: {main}"
 
     def test_cases_are_stable(self, make: Make) -> None:
         """Listing twice, by one instance or by two, gives the same cases in the same order.

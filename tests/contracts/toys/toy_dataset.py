@@ -120,6 +120,14 @@ class TaskWithoutLabels(Toy):
     tasks: ClassVar[Any] = {"lv": Task(labels=())}
 
 
+@breaks(DatasetTests, "test_tasks_are_named_and_have_labels")
+class TwoMainTasks(Toy):
+    tasks: ClassVar[Any] = {
+        "left": Task(labels=(1,), main=True),
+        "right": Task(labels=(2,), main=True, may_be_absent=True),
+    }
+
+
 @breaks(DatasetTests, "test_cases_are_stable")
 class OtherOrder(Toy):
     turns = itertools.count()

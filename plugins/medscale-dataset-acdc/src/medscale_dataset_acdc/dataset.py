@@ -30,7 +30,9 @@ _TASKS = MappingProxyType(
     {
         "rv": Task(labels=(1,), may_be_absent=True, description="right ventricular cavity"),
         "myo": Task(labels=(2,), may_be_absent=True, description="left ventricular myocardium"),
-        "lv": Task(labels=(3,), may_be_absent=True, description="left ventricular cavity"),
+        "lv": Task(
+            labels=(3,), may_be_absent=True, main=True, description="left ventricular cavity"
+        ),
         "heart": Task(labels=(1, 2, 3), may_be_absent=True, description="all three together"),
     }
 )

@@ -49,6 +49,9 @@ def make_tasks(labels: Mapping[int, str], dims: int) -> dict[str, Task]:
         )
     if UNION not in tasks:
         tasks[UNION] = Task(
-            labels=tuple(names), may_be_absent=dims == 2, description="every label together"
+            labels=tuple(names),
+            may_be_absent=dims == 2,
+            main=True,
+            description="every label together",
         )
     return tasks

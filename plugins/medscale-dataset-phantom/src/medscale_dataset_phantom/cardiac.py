@@ -30,7 +30,9 @@ RV, MYO, LV = 1, 2, 3
 """Label values, as the ACDC challenge numbers them."""
 
 TASKS = {
-    "lv": Task(labels=(LV,), description="left ventricle, blood pool with papillary muscles"),
+    "lv": Task(
+        labels=(LV,), main=True, description="left ventricle, blood pool with papillary muscles"
+    ),
     "rv": Task(labels=(RV,), description="right ventricle, blood pool"),
     "myo": Task(labels=(MYO,), description="myocardium of the left ventricle"),
     "heart": Task(labels=(RV, MYO, LV), description="both ventricles and the myocardium"),

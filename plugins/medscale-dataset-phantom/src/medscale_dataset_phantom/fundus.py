@@ -25,7 +25,7 @@ from medscale_dataset_phantom.shapes import (
 
 RIM, CUP = 1, 2
 TASKS = {
-    "disc": Task(labels=(RIM, CUP), description="optic disc with its cup"),
+    "disc": Task(labels=(RIM, CUP), main=True, description="optic disc with its cup"),
     "cup": Task(labels=(CUP,), description="optic cup"),
 }
 FIELD_OF_VIEW_MM = 7.2

@@ -27,7 +27,9 @@ from medscale_dataset_phantom.shapes import (
 )
 
 TASKS = {
-    "lungs": Task(labels=(0,), description="both lungs, with what the heart hides of the left one"),
+    "lungs": Task(
+        labels=(0,), main=True, description="both lungs, with what the heart hides of the left one"
+    ),
     "heart": Task(labels=(1,), description="the heart's shadow"),
 }
 FIELD_OF_VIEW_MM = 380.0
