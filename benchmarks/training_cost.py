@@ -208,6 +208,7 @@ def run_ours(trial: PlannedTrial, cohort: Cohort, cache: Path) -> Times:
         device="cpu",
         cache=cache,
         progress=lambda share, stage: None,
+        preparing=lambda what, share: None,
         timer=StageTimer(),
     )
     parts = {name: record.timing[name] for name in ("network", "augmentation")}

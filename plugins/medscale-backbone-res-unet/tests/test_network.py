@@ -10,7 +10,7 @@ from monai.networks.nets.dynunet import DynUNet
 from torch import Tensor, nn
 
 from medscale.seeding import seeded_torch
-from medscale_backbone_res_unet.convolution import ConvolutionNorm
+from medscale_backbone_res_unet.convolution import ConvolutionNorm, pointwise_norm
 from medscale_backbone_res_unet.network import FastDynUNet
 
 SHAPES = [(32, 48), (16, 24, 16)]
@@ -48,7 +48,9 @@ def test_weights_and_their_names_are_monai_s(dims: int) -> None:
     assert all(torch.equal(theirs[name], ours[name]) for name in theirs)
 
 
-@pytest.mark.parametrize(("in_channels", "out_channels", "width"), [(1, 1, 4), (3, 2, 5)])
+@pytest.mark.parametrize(
+    ("in_channels", "out_channels", "width"), [(1, 1, 4), (3, 2, 5), (4, 1, 4)]
+)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_logits_and_gradients_are_monai_s(
     shape: tuple[int, ...], in_channels: int, out_channels: int, width: int
@@ -95,26 +97,50 @@ def test_it_gives_the_same_bits_again_whatever_the_memory_order_of_the_images() 
         assert torch.equal(one, other)
 
 
+@pytest.mark.parametrize("slope", [1, 0.01])
 @pytest.mark.parametrize("wants", [True, False], ids=["all", "weight"])
 @pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("kernel", [1, 3])
 @pytest.mark.parametrize("shape", [(6, 4), (4, 2, 4)])
 def test_the_gradient_is_the_derivative(
-    shape: tuple[int, ...], kernel: int, stride: int, wants: bool
+    shape: tuple[int, ...], stride: int, wants: bool, slope: float
 ) -> None:
     features = _images(2, *shape, 3).requires_grad_(wants)
-    weight = (_images(2, 3, *[kernel] * len(shape)) - 0.5).requires_grad_()
+    weight = (_images(2, 3, *[3] * len(shape)) - 0.5).requires_grad_()
 
     def function(*inputs: Tensor) -> Any:
-        return ConvolutionNorm.apply(*inputs, stride, 1e-5)  # type: ignore[no-untyped-call]
+        result, seen = ConvolutionNorm.apply(*inputs, stride, 1e-5, slope)  # type: ignore[no-untyped-call]
+        return (result, seen) if wants else result
 
     assert torch.autograd.gradcheck(function, (features, weight))
 
 
-def test_a_large_mean_does_not_spoil_the_norm() -> None:
+@pytest.mark.parametrize("shape", SHAPES)
+def test_convolving_voxels_in_pairs_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]
+) -> None:
+    results = []
+    for capability in ("AVX512", "DEFAULT"):
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda name=capability: name)
+        network = _ours(len(shape), 2, 1, 4).double()
+        leaf = _images(2, 2, *shape).requires_grad_()
+        logits = network(leaf)
+        logits.square().sum().backward()
+        results.append([logits.detach(), leaf.grad, *(w.grad for w in network.parameters())])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-9)
+
+
+def test_a_large_mean_does_not_spoil_the_norms() -> None:
     features = _images(1, 16, 16, 1).float() + 300
-    weight = torch.ones(1, 1, 1, 1)
-    result = ConvolutionNorm.apply(features, weight, 1, 1e-5)  # type: ignore[no-untyped-call]
-    assert abs(float(result.mean())) < 1e-3
-    # The images themselves carry rounding of 1.5e-5 here, against a deviation of 0.29.
-    assert float(result.std(correction=0)) == pytest.approx(1, abs=1e-3)
+    centre = torch.zeros(1, 1, 3, 3)
+    centre[..., 1, 1] = 1
+    convolved, _ = ConvolutionNorm.apply(features, centre, 1, 1e-5, 1)  # type: ignore[no-untyped-call]
+    for result in (convolved, pointwise_norm(features, torch.ones(1, 1, 1, 1), 1e-5)):
+        assert abs(float(result.mean())) < 1e-3
+        # The images themselves carry rounding of 1.5e-5 here, against a deviation of 0.29.
+        assert float(result.std(correction=0)) == pytest.approx(1, abs=1e-3)
+
+
+def test_a_constant_channel_becomes_zero() -> None:
+    result = pointwise_norm(torch.full((1, 4, 4, 2), 0.3), torch.ones(3, 2, 1, 1), 1e-5)
+    torch.testing.assert_close(result, torch.zeros(1, 4, 4, 3), rtol=0, atol=1e-4)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from monai.networks.nets.dynunet import DynUNet
 from torch import Tensor
 
-from medscale_backbone_res_unet.convolution import ConvolutionNorm
+from medscale_backbone_res_unet.convolution import ConvolutionNorm, pointwise_norm
 
 _SLOPE = 0.01
 _EPSILON = 1e-5
@@ -59,7 +59,7 @@ class FastDynUNet(DynUNet):
             raised = level.transp_conv(features.movedim(-1, 1)).movedim(1, -1)
             features = torch.cat((raised, skips.pop()), dim=-1)
             for convolution in (level.conv_block.conv1, level.conv_block.conv2):
-                features = F.leaky_relu(_normalised(convolution, features), _SLOPE)
+                features, _ = _normalised(convolution, features, _SLOPE)
         last = self.output_block.conv.conv
         logits = F.linear(features, last.weight.flatten(1), last.bias)
         return logits.movedim(-1, 1).contiguous()
@@ -76,14 +76,18 @@ def _channels_last(images: Tensor) -> Tensor:
 
 
 def _residual(block: Any, features: Tensor) -> Tensor:
-    inner = F.leaky_relu(_normalised(block.conv1, features), _SLOPE)
-    inner = _normalised(block.conv2, inner)
+    inner, seen = _normalised(block.conv1, features, _SLOPE)
+    inner, _ = _normalised(block.conv2, inner, slope=1)
     # Where the number of channels or the size changes, the shortcut is a convolution too.
-    shortcut = _normalised(block.conv3, features) if block.downsample else features
+    shortcut = (
+        pointwise_norm(seen, block.conv3.conv.weight, _EPSILON) if block.downsample else features
+    )
     return F.leaky_relu_(inner + shortcut, _SLOPE)
 
 
-def _normalised(convolution: Any, features: Tensor) -> Tensor:
+def _normalised(convolution: Any, features: Tensor, slope: float) -> tuple[Tensor, Tensor]:
     layer = convolution.conv
-    result: Tensor = ConvolutionNorm.apply(features, layer.weight, layer.stride[0], _EPSILON)  # type: ignore[no-untyped-call]
-    return result
+    results: tuple[Tensor, Tensor] = ConvolutionNorm.apply(  # type: ignore[no-untyped-call]
+        features, layer.weight, layer.stride[0], _EPSILON, slope
+    )
+    return results

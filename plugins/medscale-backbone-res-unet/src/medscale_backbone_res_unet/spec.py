@@ -10,6 +10,6 @@ SPEC = PluginSpec(
     target="medscale_backbone_res_unet.backbone:ResUNet",
     config="medscale_backbone_res_unet.config:ResUNetOptions",
     requires=("monai",),
-    behavior=2,
+    behavior=3,
     citation="Chu et al. 2025, arXiv 2511.13883, section 2",
 )
