@@ -12,6 +12,11 @@ from torch import Tensor
 
 from medscale.fields.interpolation import resized
 
+_FINER = 4
+"""How much finer than its own lattice a coarse displacement is made, at most, to be read linearly
+between its samples. A wave of 14 lattice steps comes out wrong by 0.16 % of its amplitude at most:
+less than by the lattice itself."""
+
 
 def normalised(displacement: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Convert a displacement to the units and channel order of `grid_sample`.
@@ -146,8 +151,9 @@ def _add_at(
     flips = [_flipped_axes(matrix) for matrix in matrices]
     fields = list(torch.split(displacement, 1))
     turned = [row for row, axes in enumerate(flips) if axes is None]
-    if turned and displacement.shape[2:] != shape:
-        fine = torch.split(resized(displacement[turned], shape), 1)
+    finer = tuple(min(_FINER * g, n) for g, n in zip(displacement.shape[2:], shape, strict=True))
+    if turned and displacement.shape[2:] != finer:
+        fine = torch.split(resized(displacement[turned], finer), 1)
         for row, field in zip(turned, fine, strict=True):
             fields[row] = field
     for field, place, axes in zip(fields, torch.split(grid, 1), flips, strict=True):

@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import stats
 from torch import Tensor
 
@@ -18,7 +16,7 @@ from medscale.config import validate
 from medscale.errors import ConfigError
 from medscale.protocols import Batch, PluginContext, PoolView, UsedPlugin
 from medscale.testing.images import blobs
-from medscale_augmenter_reg.augmenter import RegDA, coarse_grid
+from medscale_augmenter_reg.augmenter import RegDA
 from medscale_augmenter_reg.config import RegOptions
 
 COUNT = 8
@@ -240,14 +238,6 @@ def test_a_code_without_a_map_leaves_its_sample_alone(tmp_path: Path) -> None:
     assert field.isfinite().all()
     moved = field.flatten(1).any(1)
     assert 5 < int(moved.sum()) < 35
-
-
-@given(st.lists(st.integers(1, 300), min_size=2, max_size=3), st.integers(8, 64))
-def test_the_coarse_grid_has_the_image_s_proportions(shape: list[int], side: int) -> None:
-    grid = coarse_grid(tuple(shape), side)
-    longest = max(grid)
-    assert [n * longest for n in shape] == [g * max(shape) for g in grid]
-    assert min(side, max(shape)) <= longest <= max(shape)
 
 
 @pytest.mark.parametrize(

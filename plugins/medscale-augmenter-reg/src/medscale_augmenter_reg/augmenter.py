@@ -11,8 +11,10 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
+from medscale.fields.lattice import coarse_grid
 from medscale.fields.registration import PairRegistration, Wanted
 from medscale.fields.targets import rank_targets
 from medscale.fields.warp import warp
@@ -38,6 +40,7 @@ class RegDA:
     def __init__(self, config: RegOptions, context: PluginContext) -> None:
         self._config = config
         self._log = context.log
+        self._progress = context.progress
         self._registrar: Registrar = context.uses["registrar"].plugin
         self._device = context.device
         self.registration = PairRegistration(
@@ -47,7 +50,9 @@ class RegDA:
             device=context.device,
             block=min(config.targets_per_source, _LARGEST_BLOCK),
         )
-        self._codes: dict[int, Tensor] = {}
+        self._codes = torch.empty(0)
+        # Which of them belong to a cohort row.
+        self._own: dict[int, range] = {}
         self._facts: dict[str, Any] = {}
 
     @property
@@ -57,32 +62,33 @@ class RegDA:
 
     def wanted(self, view: PoolView, sources: Iterable[int]) -> Wanted:
         """Return the targets of each source, as places in the pool."""
-        return {source: self._targets(view, self._order(view, source)) for source in sources}
+        return self._wanted(view, self._orders(view, sources))
 
-    def _blocks(self, view: PoolView, sources: Iterable[int]) -> Wanted:
+    def _wanted(self, view: PoolView, orders: Wanted) -> Wanted:
+        return {source: self._targets(view, order) for source, order in orders.items()}
+
+    def _blocks(self, orders: Wanted, wanted: Wanted) -> Wanted:
         """Return whole blocks of each source's order, as far as it needs them.
 
         So the same pairs are registered together whichever subset is annotated.
         """
         size = self.registration.block
-        blocks: dict[int, list[int]] = {}
-        for source in sources:
-            order = self._order(view, source)
-            needed = [order.index(target) + 1 for target in self._targets(view, order)]
+        blocks: dict[int, Sequence[int]] = {}
+        for source, order in orders.items():
+            needed = [order.index(target) + 1 for target in wanted[source]]
             blocks[source] = order[: size * math.ceil(max(needed, default=0) / size)]
         return blocks
 
-    def _order(self, view: PoolView, source: int) -> list[int]:
-        """Return the images that a source may be registered to, the best first."""
+    def _orders(self, view: PoolView, sources: Iterable[int]) -> Wanted:
+        """Return the images that each source may be registered to, the best first."""
         subset = self._config.targets == "subset"
         candidates = view.subset if subset else range(len(view.indices))
-        return rank_targets(
-            source,
-            candidates,
-            keys=view.keys,
-            positions=view.positions.tolist(),
-            window=self._config.window,
-        )
+        keys, positions = view.keys, view.positions.tolist()
+        window = self._config.window
+        return {
+            source: rank_targets(source, candidates, keys=keys, positions=positions, window=window)
+            for source in sources
+        }
 
     def _targets(self, view: PoolView, order: Sequence[int]) -> list[int]:
         """Return the targets that a source is deformed towards, of those in order."""
@@ -92,11 +98,13 @@ class RegDA:
 
     def fit(self, view: PoolView) -> None:
         """Register the training subset, or read what is stored, and gate what is no good."""
-        self.registration.fill(view, self._blocks(view, view.subset))
-        wanted = self.wanted(view, view.subset)
+        orders = self._orders(view, view.subset)
+        wanted = self._wanted(view, orders)
+        self.registration.fill(view, self._blocks(orders, wanted), self._registering)
         pairs = self.registration.read(view, wanted)
         reasons: Counter[str] = Counter()
-        self._codes = {}
+        usable_codes: list[Tensor] = []
+        self._own, count = {}, 0
         for source, found in pairs.items():
             usable = ~found.failed
             reasons["failed"] += int(found.failed.sum())
@@ -104,19 +112,25 @@ class RegDA:
             reasons.update(self._config.gate.reasons(quality))
             kept = found.codes[usable][self._config.gate.passes(quality)]
             if len(kept):
-                codes = torch.from_numpy(kept).to(self._device)
-                self._codes[int(view.indices[source])] = codes
+                usable_codes.append(torch.from_numpy(kept))
+                self._own[int(view.indices[source])] = range(count, count + len(kept))
+                count += len(kept)
+        self._codes = torch.cat(usable_codes or [torch.empty(0)]).to(self._device)
         self._facts = {
             "pairs": sum(map(len, wanted.values())),
-            "used": sum(map(len, self._codes.values())),
-            "images without a deformation": len(view.subset) - len(self._codes),
+            "used": count,
+            "images without a deformation": len(view.subset) - len(self._own),
             "turned away": {name: count for name, count in sorted(reasons.items()) if count},
         }
-        if len(self._codes) < len(view.subset):
+        if len(self._own) < len(view.subset):
             self._log(
-                f"reg leaves {len(view.subset) - len(self._codes)} of {len(view.subset)} training "
+                f"reg leaves {len(view.subset) - len(self._own)} of {len(view.subset)} training "
                 f"images undeformed: no registration of theirs is usable ({self._facts})"
             )
+
+    def _registering(self, done: int, total: int) -> None:
+        if total:
+            self._progress("registration", done / total)
 
     def describe(self) -> Mapping[str, Any]:
         """Return how many registrations are in use, and why others are not."""
@@ -136,7 +150,7 @@ class RegDA:
             return batch.images.new_zeros(count, dims, *[1] * dims)
         grid = coarse_grid(shape, self._config.grid)
         field = batch.images.new_zeros(count, dims, *grid)
-        moved = self._registrar.displacement(codes=torch.stack(mixed), shape=grid)
+        moved = self._registrar.displacement(codes=mixed, shape=grid)
         usable = moved.isfinite().flatten(1).all(1).view(-1, *[1] * (dims + 1))
         moved = torch.where(usable, moved, 0)
         scale = moved.new_tensor([n / g for n, g in zip(shape, grid, strict=True)])
@@ -151,38 +165,33 @@ class RegDA:
             masks=(warp(batch.masks, field) >= 0.5).to(batch.masks.dtype),
         )
 
-    def _draw(self, rows: list[int], generator: torch.Generator) -> tuple[list[int], list[Tensor]]:
+    def _draw(self, rows: list[int], generator: torch.Generator) -> tuple[list[int], Tensor]:
         """Return which samples are deformed, and the code of each."""
         config = self._config
         # As many numbers for every sample, used or not: what is left alone, by chance or by the
         # gate, shifts nobody's stream. Only `targets_per_source` says how many.
-        chance, extent, some = torch.rand(len(rows), 3, generator=generator).unbind(1)
-        lots = torch.rand(len(rows), config.targets_per_source, generator=generator)
-        weights = torch.rand(len(rows), config.targets_per_source, generator=generator)
+        chance, extent, some = torch.rand(len(rows), 3, generator=generator).numpy().T
+        lots = torch.rand(len(rows), config.targets_per_source, generator=generator).numpy()
+        weights = torch.rand(len(rows), config.targets_per_source, generator=generator).numpy()
         extents = config.extent_min + (config.extent_max - config.extent_min) * extent
+        # Exponential numbers, normalised, are uniform on the simplex: Dirichlet(1, …, 1).
+        shares = -np.log1p(-weights)
         chosen: list[int] = []
-        mixed: list[Tensor] = []
+        # Places and shares of what is combined, with nothing of the first code where less is.
+        most = min(config.mix, config.targets_per_source)
+        places = np.zeros((len(rows), most), dtype=np.int64)
+        parts = np.zeros((len(rows), most), dtype=np.float32)
         for sample, row in enumerate(rows):
-            codes = self._codes.get(row)
-            if codes is None or float(chance[sample]) >= config.prob:
+            own = self._own.get(row)
+            if own is None or chance[sample] >= config.prob:
                 continue
-            number = min(len(codes), 1 + int(some[sample] * config.mix))
-            picked = lots[sample, : len(codes)].argsort()[:number]
-            # Exponential numbers, normalised, are uniform on the simplex: Dirichlet(1, …, 1).
-            share = -torch.log1p(-weights[sample, :number])
-            share = share / share.sum().clamp_min(1e-12) * extents[sample]
+            number = min(len(own), 1 + int(some[sample] * config.mix))
+            share = shares[sample, :number]
+            places[sample, :number] = own.start + lots[sample, : len(own)].argsort()[:number]
+            parts[sample, :number] = share * (extents[sample] / max(share.sum(), 1e-12))
             chosen.append(sample)
-            mixed.append(torch.tensordot(share.to(codes), codes[picked.to(codes.device)], dims=1))
-        return chosen, mixed
-
-
-def coarse_grid(shape: tuple[int, ...], side: int) -> tuple[int, ...]:
-    """Return the smallest grid of an image's exact proportions that is `side` or more long.
-
-    In a box of nearly those proportions a code would be another deformation, or none: `lddmm` has
-    as many frequencies along an axis as the axis is long. It is the image's own grid where only
-    that has them.
-    """
-    parts = math.gcd(*shape)
-    times = min(parts, -(-side * parts // max(shape)))
-    return tuple(n // parts * times for n in shape)
+        if not chosen:
+            return chosen, self._codes[:0]
+        codes = self._codes[torch.from_numpy(places[chosen]).to(self._codes.device)]
+        by = torch.from_numpy(parts[chosen]).to(codes)
+        return chosen, (codes * by.view(*by.shape, *[1] * (codes.ndim - 2))).sum(1)

@@ -51,7 +51,7 @@ class LDDMMOptions(Options):
         "finest; a pair that no longer improves stops by itself",
     )
     steps: int = Field(
-        default=4,
+        default=2,
         ge=2,
         le=48,
         description="least Runge-Kutta steps of a geodesic; long ones take more by themselves",

@@ -33,10 +33,12 @@ class Flow:
         self._metric = metric
         self._points = tuple(points)
         # grid_sample counts axes from the last, so components are turned before they are laid out.
-        self._layout = tuple(matrix.flip(0) for matrix in metric.basis(samples))
-        self._kernel = metric.kernel.flip(0)
+        self._layout = _turned(metric.basis(samples))
+        self._at_points = _turned(metric.basis(points))
         # To the units of grid_sample, in which an axis is 2 long.
-        self._scale = [2.0 / side for side in reversed(metric.lengths)]
+        scale = metric.kernel.new_tensor([2.0 / side for side in metric.lengths])
+        self._kernel = (scale.view(-1, *[1] * metric.dims) * metric.kernel).flip(0)
+        self._identity = identity_grid(self._points, metric.kernel)
         self._spread: Matrices | None = None
         if tuple(shape) != self._points:
             self._spread = tuple(
@@ -58,21 +60,27 @@ class Flow:
         The path has to be finite: a NaN among the points makes grid_sample read outside its memory
         (torch 2.13 on a CPU).
         """
-        velocities = self._velocities(path, direction)
+        start, later = self._velocities(path, direction)
         step = 1.0 / (len(path) - 1)
-        identity = identity_grid(self._points, velocities[0])
-        start = moved = identity.expand(len(velocities[0]), *identity.shape[1:])
-        for here, halfway in zip(velocities[::2], velocities[1::2], strict=True):
-            slope = _at(here, moved)
-            moved = moved + step * _at(halfway, moved + step / 2 * slope)
-        return (moved - start).movedim(-1, 1)
+        moved, slope = self._identity, start.movedim(1, -1)
+        for halfway, end in itertools.zip_longest(later[::2], later[1::2]):
+            moved = moved + step * _at(halfway, torch.add(moved, slope, alpha=step / 2))
+            if end is not None:
+                slope = _at(end, moved)
+        return (moved - self._identity).movedim(-1, 1)
 
     def spread(self, field: Tensor) -> Tensor:
         """Interpolate a field (B, C, *points) to (B, C, *shape), band-limited by its points."""
         return field if self._spread is None else apply(self._spread, field)
 
-    def _velocities(self, path: list[Knot], direction: Direction) -> list[Tensor]:
-        """Return the velocity at the start and the middle of each step, as it is met."""
+    def _velocities(self, path: list[Knot], direction: Direction) -> tuple[Tensor, list[Tensor]]:
+        """Return velocities in the order in which they are met.
+
+        Returns:
+            The one at the start of the first step, at the points, which have not moved yet; and
+            those that have to be read between samples, at each step's middle and its end, but for
+            the last end.
+        """
         step = 1.0 / (len(path) - 1)
         pairs = list(itertools.pairwise(path))
         if direction == "backward":
@@ -85,16 +93,19 @@ class Flow:
             momenta.append(
                 (here.momentum + there.momentum) / 2 + sign * step / 8 * (here.rate - there.rate)
             )
-        stacked = torch.stack(momenta, dim=1).flip(2)
-        velocity = apply(self._layout, (self._kernel * stacked).flatten(0, 1))
-        for component, scale in enumerate(self._scale):
-            velocity[:, component] *= sign * scale
-        return list(velocity.view(*stacked.shape[:2], *velocity.shape[1:]).unbind(1))
+        velocities = torch.stack(momenta).flip(2) * (sign * self._kernel)
+        later = apply(self._layout, velocities[1:].flatten(0, 1))
+        start = apply(self._at_points, velocities[0])
+        return start, list(later.view(-1, *start.shape[:2], *later.shape[2:]).unbind())
 
 
 def _at(velocity: Tensor, grid: Tensor) -> Tensor:
     """Read a velocity at points (B, *P, D); beyond the border it is that of the border."""
     return sample(velocity, grid, padding="border").movedim(1, -1)
+
+
+def _turned(matrices: Matrices) -> Matrices:
+    return tuple(matrix.flip(0) for matrix in matrices)
 
 
 def _cosine_interpolation(to: int, at: int, like: Tensor) -> Tensor:

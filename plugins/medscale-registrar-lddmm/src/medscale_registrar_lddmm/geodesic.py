@@ -48,12 +48,17 @@ class Shooter:
             torch.cat([values, slope], dim=1)
             for values, slope in zip(self._values, slopes, strict=True)
         )
-        self._jet_back = transposed(self._jet)
+        # Back from products: their integrals against values, less those against slopes.
+        back = [
+            torch.cat([values, -slope], dim=1)
+            for values, slope in zip(self._values, slopes, strict=True)
+        ]
+        back[0] = -back[0] / math.prod(metric.points)
+        self._jet_back = transposed(tuple(back))
         self._value_part = self._part(None)
         self._slope_parts = [self._part(axis) for axis in range(dims)]
         self._kernel = metric.kernel.unsqueeze(-2)
         self._root = metric.kernel.sqrt()
-        self._cell = 1.0 / math.prod(metric.points)
 
     def shoot(self, codes: Tensor, steps: int) -> list[Knot]:
         """Return steps + 1 knots from time 0 to 1, by classical Runge-Kutta.
@@ -96,12 +101,12 @@ class Shooter:
         m = apply_stacked(self._values, momentum)
         jet = apply_stacked(self._jet, self._kernel * momentum)
         v = jet[self._value_part]
+        # Where slopes along two axes would be: nothing.
         back = torch.zeros_like(jet)
         for axis, part in enumerate(self._slope_parts):
             torch.sum(m * jet[part], dim=0, out=back[self._value_part][axis])
             torch.mul(m, v[axis], out=back[part])
-        back[self._value_part].neg_()
-        return apply_stacked(self._jet_back, back) * self._cell
+        return apply_stacked(self._jet_back, back)
 
     def _part(self, slope: int | None) -> tuple[slice, ...]:
         """Return where the values (or the slopes along an axis) lie in a stacked jet."""
@@ -136,11 +141,6 @@ def steps_for(codes: Tensor, metric: Metric, least: int) -> Tensor:
         metric: Their space.
         least: Steps of a short geodesic.
     """
-    dims = metric.dims
-    bound = float((2**dims * metric.kernel[0].double().sum()).sqrt())
-    highest = math.pi * max(
-        count / side for count, side in zip(metric.counts, metric.lengths, strict=True)
-    )
-    share = lengths(codes) * bound * highest / _REACH / least
+    share = lengths(codes) * (metric.steepest / _REACH / least)
     doublings = share.nan_to_num(nan=1.0, posinf=MOST_STEPS).clamp_min(1.0).log2().ceil()
     return (least * 2**doublings).clamp(max=MOST_STEPS).long()

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -47,6 +48,16 @@ class Metric:
     def dims(self) -> int:
         """Two or three."""
         return len(self.counts)
+
+    @cached_property
+    def steepest(self) -> float:
+        """Bound of the speed, times the highest frequency, of a field of unit length.
+
+        Any field is bounded by its length |z| in this metric (Sobolev embedding).
+        """
+        bound = float((2**self.dims * self.kernel[0].double().sum()).sqrt())
+        sides = zip(self.counts, self.lengths, strict=True)
+        return bound * math.pi * max(count / side for count, side in sides)
 
     def basis(self, points: Sequence[int], derivative: int | None = None) -> Matrices:
         """Return matrices that evaluate coefficients at cell centres.
