@@ -83,13 +83,25 @@ def test_commands_run(
     assert run([*arguments, *smaller(arguments)]) == 0
 
 
+SMALL = {
+    "reg": ["--set", "reg.targets_per_source=2", "--set", "lddmm.iterations=[4]"],
+    "gen": [
+        *("--set", "gen.sources=4", "--set", "gen.targets_per_source=2"),
+        *("--set", "gen.training.iterations=20", "--set", "gen.training.least_spread=0"),
+        *("--set", "lddmm.iterations=[4]"),
+    ],
+}
+"""Options with which an arm learns little, and soon."""
+
+
 def smaller(arguments: list[str]) -> list[str]:
     """Return flags that make a study of the documentation small; the last of a flag wins."""
-    small = ["--set", "reg.targets_per_source=2", "--set", "lddmm.iterations=[4]"]
+    arms = {arm for argument in arguments for arm in argument.replace("+", ",").split(",")}
+    small = [flag for arm in ("reg", "gen") if arm in arms for flag in SMALL[arm]]
     if arguments[0] == "preview":
-        return ["--shape", "32", *(small if "reg" in arguments else [])]
+        return ["--shape", "32", *small]
     if arguments[0] == "register":
-        return ["--shape", "32", "--sources", "2", *small]
+        return ["--shape", "32", "--sources", "2", *(small or SMALL["reg"])]
     if arguments[0] not in ("run", "plan"):
         return []
     flags = ["--sizes", "1,2", "--replicates", "1", "--budget", "steps=2", "--executor", "serial"]
@@ -97,8 +109,7 @@ def smaller(arguments: list[str]) -> list[str]:
         flags += ["--shape", "64"]
     else:
         flags += ["--shape", "32", "--set", "res_unet.width=2"]
-    if any("reg" in argument.replace("+", ",").split(",") for argument in arguments):
-        flags += small
+    flags += small
     if "phantom" in arguments or "--config" in arguments:
         flags += ["--set", "phantom.subjects=16", "--set", "phantom.size=64"]
     return flags

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from medscale.data.cases import Array
+    from medscale.data.splits import Split
     from medscale.protocols import Augmenter, Batch
+    from medscale.report.deformations import DeformationQuality
     from medscale.report.registration import PairPicture
     from medscale.report.samples import SampleRow
     from medscale.study.plan import PlannedTrial
@@ -53,6 +55,7 @@ def preview(
     from medscale.report.figures import save
     from medscale.report.registration import registration_sheet
     from medscale.report.samples import contact_sheet
+    from medscale_cli.deformation_quality import deformation_quality
     from medscale_cli.progress import message_console
     from medscale_cli.run import prepare
 
@@ -83,6 +86,22 @@ def preview(
             sheet = contact_sheet(title, rows)
         paths = save(sheet, stem)
         console.print(f"picture  {paths[0]}", soft_wrap=True)
+        if not registration and (quality := deformation_quality(prepared, trial)):
+            _print_quality(trial.arm, quality)
+
+
+def _print_quality(arm: str, quality: DeformationQuality) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from medscale.report.deformations import quality_rows
+
+    table = Table()
+    for heading in ("", arm, "registered"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for row in quality_rows(quality):
+        table.add_row(*row)
+    Console().print(table)
 
 
 def _rows(
@@ -92,29 +111,60 @@ def _rows(
     import torch
 
     from medscale.data.cases import Task
-    from medscale.protocols import Batch, PluginContext
+    from medscale.protocols import Batch, PluginContext, SupportsRegistration
     from medscale.registry import default_registry
     from medscale.seeding import torch_generator
-    from medscale.study.trial import fitted_augmenters, trial_rows
+    from medscale.study.trial import annotation_order, fitted_augmenters, pool_view
+    from medscale_cli.deformation_quality import registered_fields
 
     spec, cohort = trial.spec, prepared.study.cohort
-    split, train = trial_rows(spec, cohort)
+    split, order = annotation_order(spec, cohort)
     context = PluginContext(device="cpu", cache=prepared.cache)
+    train = _shown(prepared, trial, split, order)
     augmenters = fitted_augmenters(spec, cohort, split, train, default_registry(), context)
     masks = cohort.target(Task(labels=spec.labels), train)
     generator = torch_generator(spec.seed, "preview", trial.arm)
     options = spec.augmentation
     if not with_baseline:
         options = options.model_copy(update={"flip": 0.0, "affine": 0.0, "intensity": 0.0})
+    view = pool_view(spec, cohort, split, train)
     rows = []
-    for row, mask in zip(train, masks, strict=True):
+    for place, row, mask in zip(view.subset, train, masks, strict=True):
         batch = Batch(
             torch.from_numpy(cohort.images[[row]]).expand(samples, -1, *mask.shape),
             torch.from_numpy(mask).float()[None].expand(samples, 1, *mask.shape),
             torch.full((samples,), row),
         )
-        rows.append(_row(cohort.cases[row].id, batch, augmenters, options, generator))
+        title = cohort.cases[row].id
+        rows.append(_row(title, batch, augmenters, options, generator))
+        for augmenter in augmenters:
+            if isinstance(augmenter, SupportsRegistration):
+                wanted = augmenter.wanted(view, [place])
+                fields = registered_fields(augmenter, view, wanted, 1, samples)
+                rows += [_registered_row(batch, field) for field in fields.values()]
     return rows
+
+
+def _shown(
+    prepared: Prepared, trial: PlannedTrial, split: Split, order: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Return the cohort rows to show: those annotated first, of those that an arm registers."""
+    from medscale.protocols import PluginContext, SupportsRegistration
+    from medscale.registry import default_registry
+    from medscale.study.construction import reconstruct
+    from medscale.study.trial import pool_view
+
+    count = trial.spec.size
+    view = pool_view(trial.spec, prepared.study.cohort, split, order[:count])
+    place = {row: number for number, row in enumerate(split.pool)}
+    context = PluginContext(device="cpu", cache=prepared.cache)
+    for identity in trial.spec.arm:
+        augmenter = reconstruct(default_registry(), "augmenter", identity, context)
+        if isinstance(augmenter, SupportsRegistration):
+            wanted = augmenter.wanted(view, [place[row] for row in order])
+            registered = tuple(row for row in order if wanted.get(place[row]))
+            order = registered if len(registered) >= count else order
+    return order[:count]
 
 
 def _row(
@@ -124,9 +174,7 @@ def _row(
     options: AugmentationOptions,
     generator: torch.Generator,
 ) -> SampleRow:
-    from medscale.fields.jacobian import jacobian_determinant
     from medscale.protocols import SupportsDisplacements
-    from medscale.report.samples import SampleRow
     from medscale.training.augmentation import apply, at_shape, draw, draw_displacement
 
     shape = tuple(batch.images.shape[2:])
@@ -138,14 +186,34 @@ def _row(
             augmented = augmenter.augment(augmented, generator)
     if field is not None:
         field = at_shape(field, shape)
+    return _sample_row(title, batch, augmented, field)
+
+
+def _registered_row(batch: Batch, field: Tensor) -> SampleRow:
+    """Carry an image to those that it is registered to."""
+    from medscale.fields.warp import warp
+
+    count = len(field)
+    carried = batch.replace(
+        images=warp(batch.images[:count], field),
+        masks=(warp(batch.masks[:count], field) >= 0.5).float(),
+    )
+    return _sample_row("registered", batch, carried, field)
+
+
+def _sample_row(title: str, batch: Batch, samples: Batch, field: Tensor | None) -> SampleRow:
+    from medscale.fields.jacobian import jacobian_determinant
+    from medscale.report.samples import SampleRow
+
+    dims = batch.images.ndim - 2
     return SampleRow(
         title=title,
-        image=_plane(batch.images[0, 0], len(shape)),
-        mask=_plane(batch.masks[0, 0], len(shape)),
-        images=_plane(augmented.images[:, 0], len(shape)),
-        masks=_plane(augmented.masks[:, 0], len(shape)),
-        displacements=None if field is None else _plane(field[:, :2], len(shape)),
-        determinants=None if field is None else _plane(jacobian_determinant(field), len(shape)),
+        image=_plane(batch.images[0, 0], dims),
+        mask=_plane(batch.masks[0, 0], dims),
+        images=_plane(samples.images[:, 0], dims),
+        masks=_plane(samples.masks[:, 0], dims),
+        displacements=None if field is None else _plane(field[:, :2], dims),
+        determinants=None if field is None else _plane(jacobian_determinant(field), dims),
     )
 
 
@@ -161,8 +229,8 @@ def _pairs(prepared: Prepared, trial: PlannedTrial, cases: int) -> list[PairPict
 
     pictures = []
     for augmenter, view, order in registering(prepared, trial):
-        wanted = augmenter.wanted(view, order[:cases])
-        pairs = [(source, targets[0]) for source, targets in wanted.items() if targets]
+        wanted = augmenter.wanted(view, order)
+        pairs = [(source, targets[0]) for source, targets in wanted.items() if targets][:cases]
         moving, fixed = (view.take([pair[side] for pair in pairs]) for side in (0, 1))
         rows = view.indices[torch.tensor(pairs)].tolist()
         moving_masks, fixed_masks = (

@@ -23,7 +23,7 @@ class SampleRow:
         title: The case.
         image: (H, W) the original.
         mask: (H, W) its mask.
-        images: (K, H, W) samples.
+        images: (K, H, W) samples, no more than the first case has.
         masks: (K, H, W) their masks.
         displacements: (K, 2, H, W) in pixels, or None where the augmenter is no deformation.
         determinants: (K, H, W) of the map, or None.
@@ -52,7 +52,9 @@ def contact_sheet(title: str, rows: Sequence[SampleRow]) -> Figure:
     for row, line in zip(rows, axes, strict=True):
         show_image(line[0], row.image, row.mask)
         line[0].set_title(row.title, fontsize=7)
-        for number in range(samples):
+        for axis in line:
+            axis.set_axis_off()
+        for number in range(len(row.images)):
             show_image(line[1 + number], row.images[number], row.masks[number])
             if row.displacements is None or row.determinants is None:
                 continue

@@ -1,0 +1,217 @@
+"""GenDA: training images deformed by a generator that has learned from registered pairs.
+
+Images of the pool are registered to each other. A conditional GAN learns what that gives, and makes
+new deformations from an image and noise, scaled by μ ~ U(0, 1) (Chu et al. 2025, section 3.3).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from medscale.errors import DataError
+from medscale.fields.lattice import coarse_grid
+from medscale.fields.registration import PairRegistration, Wanted
+from medscale.fields.warp import warp
+from medscale.identity import content_key
+from medscale.training.augmentation import at_shape
+from medscale_augmenter_gen.archive import Archive, Kept
+from medscale_augmenter_gen.config import GenOptions
+from medscale_augmenter_gen.networks import thumbnails
+from medscale_augmenter_gen.pairs import (
+    choose_pairs,
+    first_targets,
+    learn_from,
+    lesson_grid,
+    whole_blocks,
+)
+from medscale_augmenter_gen.trained import TrainedGenerator
+from medscale_augmenter_gen.trainer import Trainer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from torch import Tensor
+
+    from medscale.fields.quality import Gate
+    from medscale.protocols import Batch, PluginContext, PoolView, Registrar
+
+GENERATOR_VERSION = 1
+"""Raised when the same pairs and options train another generator; so is `behavior`."""
+
+_LARGEST_BLOCK = 32
+"""Pairs that are registered together at most."""
+
+_POLL_SECONDS = 0.5
+
+
+class GenDA:
+    """A distribution over deformations that a generator has learned."""
+
+    def __init__(self, config: GenOptions, context: PluginContext) -> None:
+        self._config = config
+        self._log = context.log
+        self._progress = context.progress
+        self._registrar: Registrar = context.uses["registrar"].plugin
+        self._device = context.device
+        self._folder = context.cache / "generators"
+        self.registration = PairRegistration(
+            registrar=context.uses["registrar"],
+            alignment=config.alignment,
+            folder=context.cache / "fields",
+            device=context.device,
+            block=min(config.targets_per_source, _LARGEST_BLOCK),
+        )
+        self._trained: TrainedGenerator | None = None
+        self._features: dict[int, Tensor] = {}
+        self._facts: dict[str, Any] = {}
+
+    @property
+    def gate(self) -> Gate:
+        """Which registrations are learned from."""
+        return self._config.gate
+
+    def wanted(self, view: PoolView, sources: Iterable[int]) -> Wanted:
+        """Return the targets of each source, of those that the generator learns from."""
+        orders = choose_pairs(view, self._config)
+        pairs = first_targets(orders, self._config.targets_per_source)
+        return {source: pairs[source] for source in sources if source in pairs}
+
+    def fit(self, view: PoolView) -> None:
+        """Train the generator of this pool, or read it where somebody has."""
+        self._trained, self._features = None, {}
+        kept = self._obtain(view)
+        if kept is None:
+            return
+        self._trained = TrainedGenerator.load(kept.tensors, torch.device(self._device))
+        self._facts = {name: fact for name, fact in kept.facts.items() if name != "attempts"}
+        images = thumbnails(view.take(view.subset)).to(self._device)
+        features = self._trained.features(images)
+        self._features = dict(zip(view.indices[list(view.subset)].tolist(), features, strict=True))
+
+    def _obtain(self, view: PoolView) -> Kept | None:
+        """Return the generator; None where the pool has nothing to teach.
+
+        Raises:
+            DataError: If it collapsed, with every seed.
+        """
+        orders = choose_pairs(view, self._config)
+        archive = Archive(self._folder / self._key(view, orders))
+        kept = archive.read()
+        if kept is None and not self._train(view, orders, archive):
+            return None
+        kept = kept or archive.read()
+        assert kept is not None
+        if not kept.facts["usable"]:
+            raise DataError(
+                f"the generator collapsed with each of {len(kept.facts['attempts'])} seeds (spread "
+                f"{kept.facts['spread']:.2f} of the registered deformations', expected "
+                f"{self._config.training.least_spread:g}); {archive.folder} has the training log: "
+                "raise gen.training.diversity or gen.training.iterations, or use the arm reg"
+            )
+        return kept
+
+    def _train(self, view: PoolView, orders: Wanted, archive: Archive) -> bool:
+        """Have the generator trained, here or by a process that is at it; False without pairs."""
+        count = self._config.targets_per_source
+        blocks = whole_blocks(orders, count, self.registration.block)
+        self.registration.fill(view, blocks, self._registering)
+        wanted = first_targets(orders, count)
+        lesson, facts = learn_from(view, wanted, self.registration, self._config)
+        self._facts = facts
+        if lesson is None:
+            self._log(
+                f"gen leaves all {len(view.subset)} training images undeformed: no registration "
+                f"of {len(view.indices)} images is there to learn from ({facts})"
+            )
+            return False
+        while archive.read() is None:
+            with archive.claim() as mine:
+                if mine and archive.read() is None:
+                    Trainer(
+                        lesson,
+                        self._config.training,
+                        archive,
+                        seed=view.seed,
+                        progress=self._training,
+                        log=self._log,
+                    ).train(facts)
+            if not mine:
+                self._training(archive.share_done(self._config.training.iterations))
+                time.sleep(_POLL_SECONDS)
+        return True
+
+    def _key(self, view: PoolView, orders: Wanted) -> str:
+        """Return the name of all that the generator follows from."""
+        config, count = self._config, self._config.targets_per_source
+        keys = view.keys
+        return content_key(
+            {
+                "version": GENERATOR_VERSION,
+                "store": self.registration.store(view).root.name,
+                "pairs": [
+                    [keys[source], [keys[target] for target in targets]]
+                    for source, targets in first_targets(orders, count).items()
+                ],
+                "gate": config.gate.model_dump(mode="json"),
+                "parameterization": config.parameterization,
+                "grid": config.grid,
+                "training": config.training.model_dump(mode="json"),
+                "seed": view.seed,
+            }
+        )
+
+    def _registering(self, done: int, total: int) -> None:
+        if total:
+            self._progress("registration", done / total)
+
+    def _training(self, share: float) -> None:
+        self._progress("generator", share)
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return what was learned from, and how varied what was learned is."""
+        return self._facts
+
+    @torch.no_grad()
+    def displacements(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Return (B, D, *G) displacements in pixels of the image, G as in `coarse_grid`.
+
+        Zero where a sample is left alone; where all are, the field is a single zero.
+        """
+        config, shape = self._config, tuple(batch.images.shape[2:])
+        count, dims = len(batch.images), len(shape)
+        # As many numbers for every sample, used or not, so that what is left alone by chance
+        # shifts nobody's stream.
+        chance, extent = torch.rand(count, 2, generator=generator).unbind(1)
+        noise = torch.randn(count, config.training.noise, generator=generator)
+        chosen = [
+            sample
+            for sample, row in enumerate(batch.indices.tolist())
+            if row in self._features and float(chance[sample]) < config.prob
+        ]
+        if self._trained is None or not chosen:
+            return batch.images.new_zeros(count, dims, *[1] * dims)
+        features = torch.stack([self._features[row] for row in batch.indices[chosen].tolist()])
+        extents = config.extent_min + (config.extent_max - config.extent_min) * extent[chosen]
+        moved = self._trained.deformations(features, noise[chosen], extents)
+        if config.parameterization == "displacement":
+            grid = lesson_grid(shape, config.grid)
+        else:
+            grid = coarse_grid(shape, config.grid)
+            moved = self._registrar.displacement(codes=moved, shape=grid)
+            usable = moved.isfinite().flatten(1).all(1).view(-1, *[1] * (dims + 1))
+            moved = torch.where(usable, moved, 0)
+        scale = moved.new_tensor([n / g for n, g in zip(shape, grid, strict=True)])
+        field = batch.images.new_zeros(count, dims, *grid)
+        field[chosen] = (moved * scale.view(-1, *[1] * dims)).to(field)
+        return field
+
+    def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """Warp images linearly and masks with threshold ½; zero outside."""
+        field = at_shape(self.displacements(batch, generator), tuple(batch.images.shape[2:]))
+        return batch.replace(
+            images=warp(batch.images, field),
+            masks=(warp(batch.masks, field) >= 0.5).to(batch.masks.dtype),
+        )
