@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
@@ -269,6 +269,21 @@ class SupportsDisplacements(Protocol):
         centres: the convention of `grid_sample(align_corners=False)`). A coarse field is
         interpolated by cubics: give it 14 cells or more for each wave of the deformation.
         """
+
+
+@runtime_checkable
+class SupportsFrame(Protocol):
+    """Displacements that say whose frame they are in; without this, it is the image's.
+
+    The baseline's affine map A comes between the image and the output. Displacements u of what an
+    image shows are in the image's frame: out(x) = image(Ax + u(Ax)). Those that are the same
+    whatever the image may be in the output's: out(x) = image(A(x + u(x))), which costs less, as
+    they lie ready where they are needed.
+    """
+
+    @property
+    def frame(self) -> Literal["image", "output"]:
+        """Where the displacements are."""
 
 
 @runtime_checkable

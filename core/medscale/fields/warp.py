@@ -140,6 +140,34 @@ def affine_then(matrix: Tensor, displacement: Tensor, shape: tuple[int, ...]) ->
     return grid if lattice == shape else resized(grid, shape)
 
 
+@torch.no_grad()
+def then_affine(displacement: Tensor, matrix: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Return the sampling grid of out(x) = image(A(x + u(x))) = image(Ax + A u(x)).
+
+    Unlike in `affine_then`, u is needed where it lies. As there, the map of a coarse displacement
+    is evaluated on its lattice, and interpolated to the image's grid.
+
+    Args:
+        displacement: (B, D, *G) in voxels of the image; a grid of one cell is a translation.
+        matrix: (B, D, D), as in `affine_grid`.
+        shape: The image's spatial shape S.
+
+    Returns:
+        (B, D, *S) in normalised units, last axis first, as `affine_grid`.
+    """
+    lattice = tuple(displacement.shape[2:])
+    scale = matrix.new_tensor([2.0 / n for n in reversed(shape)])
+    turn = matrix.flip(1) * scale[:, None]
+    if max(lattice) == 1:
+        shift = (turn @ displacement.flatten(2)).view_as(displacement)
+        return affine_grid(matrix, shape, shape).add_(shift)
+    if min(lattice) == 1:
+        displacement, lattice = resized(displacement, shape), shape
+    grid = affine_grid(matrix, shape, lattice)
+    grid.flatten(2).baddbmm_(turn, displacement.flatten(2))
+    return grid if lattice == shape else resized(grid, shape)
+
+
 def _add_at(
     grid: Tensor, displacement: Tensor, matrices: list[list[list[float]]], shape: tuple[int, ...]
 ) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from medscale.errors import MedscaleError
 from medscale.fields.warp import identity_grid, sample, warp
-from medscale.protocols import Augmenter, Batch, SupportsDisplacements
+from medscale.protocols import Augmenter, Batch, SupportsDisplacements, SupportsFrame
 from medscale.testing.base import ShapedTests
 from medscale.testing.images import batch_of, pool_of
 from medscale.testing.state import global_state_untouched, same_bytes, seeded_globals
@@ -305,6 +305,37 @@ class AugmenterTests(ShapedTests):
         assert same_bytes(first, second), "the same seed gives other displacements"
         if self.changes_images:
             assert not same_bytes(first, other), "another seed gives the same displacements"
+
+    def test_frame_is_image_or_output(
+        self, deforming: Callable[[Shape], Any], shape: Shape
+    ) -> None:
+        """Who says whose frame the displacements are in says "image" or "output".
+
+        How to fix: set `frame = "output"` for displacements that are the same whatever the image;
+        leave it out otherwise.
+        """
+        augmenter = deforming(shape)
+        if not isinstance(augmenter, SupportsFrame):
+            pytest.skip("capability absent: SupportsFrame")
+        assert augmenter.frame in ("image", "output"), f"frame is {augmenter.frame!r}"
+
+    def test_output_frame_knows_no_image(
+        self, deforming: Callable[[Shape], Any], shape: Shape
+    ) -> None:
+        """Displacements in the output's frame are the same for other images and other cases.
+
+        The baseline's rotations and flips come between the image and the output, so what fits the
+        image is out of place there.
+
+        How to fix: leave `frame` out, so that the displacements are in the image's frame.
+        """
+        augmenter = deforming(shape)
+        if getattr(augmenter, "frame", "image") != "output":
+            pytest.skip("capability absent: displacements in the output's frame")
+        batch = batch_of(shape, 3)
+        other = Batch(1 - batch.images, 1 - batch.masks, batch.indices.flip(0))
+        first, second = (augmenter.displacements(b, _generator(5)) for b in (batch, other))
+        assert same_bytes(first, second), "other images are deformed otherwise"
 
     def test_augment_warps_by_displacements(
         self, deforming: Callable[[Shape], Any], shape: Shape

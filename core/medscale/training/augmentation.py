@@ -15,8 +15,15 @@ import torch
 from torch import Tensor
 
 from medscale.fields.interpolation import resized
-from medscale.fields.warp import affine_grid, affine_then, compose, sample
-from medscale.protocols import Augmenter, Batch, SupportsDisplacements
+from medscale.fields.warp import (
+    affine_grid,
+    affine_then,
+    compose,
+    normalised,
+    sample,
+    then_affine,
+)
+from medscale.protocols import Augmenter, Batch, SupportsDisplacements, SupportsFrame
 from medscale.training.options import AugmentationOptions
 
 _KNOTS = 10
@@ -84,34 +91,51 @@ def augment(
 ) -> Batch:
     """Apply the baseline and an arm's augmenters to a batch.
 
-    Deformations of the arm are composed in order, then the baseline affine on top, and image and
-    mask are resampled together, once. Augmenters that are no deformation follow, in order.
+    An image goes through the arm's deformations in its own frame, in order, then the baseline
+    affine, then those in the output's frame, in order; image and mask are resampled together, once.
+    Augmenters that are no deformation follow, in order.
     """
     parameters = draw(len(batch.images), batch.images.ndim - 2, options, generator)
-    displacement = draw_displacement(batch, augmenters, generator)
-    batch = apply(batch, parameters, options, displacement)
+    in_image, in_output = draw_displacements(batch, augmenters, generator)
+    batch = apply(batch, parameters, options, in_image, in_output)
     for augmenter in augmenters:
         if not isinstance(augmenter, SupportsDisplacements):
             batch = augmenter.augment(batch, generator)
     return batch
 
 
-def draw_displacement(
+def draw_displacements(
     batch: Batch, augmenters: Sequence[Augmenter], generator: torch.Generator
-) -> Tensor | None:
-    """Draw the deformation of an arm: those of its augmenters, composed in order.
+) -> tuple[Tensor | None, Tensor | None]:
+    """Draw the deformations of an arm, those in the same frame composed in order.
 
     Returns:
-        (B, D, *G) in voxels of the image, G the image's grid or a coarser one; None where no
-        augmenter of the arm deforms.
+        Displacements in the image's frame and in the output's (`SupportsFrame`), each (B, D, *G)
+        in voxels of the image, G the image's grid or a coarser one; None where there are none.
     """
     shape = tuple(batch.images.shape[2:])
-    displacement: Tensor | None = None
+    in_image: Tensor | None = None
+    in_output: Tensor | None = None
     for augmenter in augmenters:
         if isinstance(augmenter, SupportsDisplacements):
             field = augmenter.displacements(batch, generator)
-            displacement = field if displacement is None else _compose(displacement, field, shape)
-    return displacement
+            if isinstance(augmenter, SupportsFrame) and augmenter.frame == "output":
+                in_output = _compose(in_output, field, shape)
+            else:
+                in_image = _compose(in_image, field, shape)
+    return in_image, in_output
+
+
+def draw_displacement(
+    batch: Batch, augmenters: Sequence[Augmenter], generator: torch.Generator
+) -> Tensor | None:
+    """Draw the deformation of an arm without the baseline, as one: what pictures of it show.
+
+    Returns:
+        (B, D, *G), as of `draw_displacements`; None where no augmenter of the arm deforms.
+    """
+    in_image, in_output = draw_displacements(batch, augmenters, generator)
+    return _compose(in_image, in_output, tuple(batch.images.shape[2:]))
 
 
 @torch.no_grad()
@@ -119,15 +143,17 @@ def apply(
     batch: Batch,
     parameters: Parameters,
     options: AugmentationOptions,
-    displacement: Tensor | None = None,
+    in_image: Tensor | None = None,
+    in_output: Tensor | None = None,
 ) -> Batch:
-    """Apply drawn parameters and a displacement: out(x) = in(Ax + u(Ax)).
+    """Apply drawn parameters and displacements: out(x) = in(y + u(y)), where y = A(x + v(x)).
 
     Args:
         batch: Images and masks.
         parameters: Of the baseline.
         options: Of the baseline.
-        displacement: (B, D, *G) in voxels of the image, or None.
+        in_image: u, displacements (B, D, *G) in voxels of the image, in its own frame.
+        in_output: v, displacements (B, D, *G) in voxels of the image, in the output's frame.
 
     Returns:
         The new batch: images linear, masks linear with threshold ½, zero outside, as published.
@@ -135,12 +161,24 @@ def apply(
     shape = tuple(batch.images.shape[2:])
     matrix = parameters.matrix.to(batch.images)
     shift = parameters.intensity.to(batch.images)
-    if displacement is None:
-        grid = affine_grid(matrix, shape, shape)
-    else:
-        grid = affine_then(matrix, displacement, shape)
+    grid = _sampling_grid(matrix, in_image, in_output, shape)
     images, masks = _resample(batch, grid.movedim(1, -1))
     return batch.replace(images=_shift_intensity(images, shift, options), masks=masks.ge_(0.5))
+
+
+def _sampling_grid(
+    matrix: Tensor, in_image: Tensor | None, in_output: Tensor | None, shape: tuple[int, ...]
+) -> Tensor:
+    """Return where every output voxel looks, (B, D, *S), as `affine_grid`."""
+    if in_output is None:
+        if in_image is None:
+            return affine_grid(matrix, shape, shape)
+        return affine_then(matrix, in_image, shape)
+    grid = then_affine(in_output, matrix, shape)
+    if in_image is None:
+        return grid
+    moves = sample(at_shape(in_image, shape), grid.movedim(1, -1), padding="border")
+    return grid.add_(normalised(moves, shape))
 
 
 def _resample(batch: Batch, grid: Tensor) -> tuple[Tensor, Tensor]:
@@ -155,7 +193,10 @@ def _resample(batch: Batch, grid: Tensor) -> tuple[Tensor, Tensor]:
     return images.contiguous(), masks.contiguous()
 
 
-def _compose(first: Tensor, then: Tensor, shape: tuple[int, ...]) -> Tensor:
+def _compose(first: Tensor | None, then: Tensor | None, shape: tuple[int, ...]) -> Tensor | None:
+    """Return the displacement of one deformation and then another, where there are both."""
+    if first is None or then is None:
+        return then if first is None else first
     return compose(at_shape(first, shape), at_shape(then, shape))
 
 
@@ -208,4 +249,12 @@ def _shift_intensity(images: Tensor, shift: Tensor, options: AugmentationOptions
     return (low + (high - low) * (place - left)).view_as(images)
 
 
-__all__ = ["Parameters", "apply", "at_shape", "augment", "draw", "draw_displacement"]
+__all__ = [
+    "Parameters",
+    "apply",
+    "at_shape",
+    "augment",
+    "draw",
+    "draw_displacement",
+    "draw_displacements",
+]

@@ -16,7 +16,8 @@ from torch import Tensor
 from medscale.config import validate
 from medscale.errors import ConfigError
 from medscale.fields.jacobian import folding_share
-from medscale.protocols import Batch, PluginContext, SupportsDisplacements
+from medscale.fields.warp import affine_grid, then_affine
+from medscale.protocols import Batch, PluginContext, SupportsDisplacements, SupportsFrame
 from medscale.testing.images import batch_of, pool_of
 from medscale_augmenter_red.augmenter import RandomElastic, control_points, interpolate
 from medscale_augmenter_red.config import RedOptions
@@ -68,6 +69,26 @@ def test_the_same_offsets_are_interpolated_as_monai_does(
     field = interpolate(offsets[None], shape, spacing)
     assert field.shape == (1, 2, *shape)
     torch.testing.assert_close(field[0], expected, atol=1e-3, rtol=0)
+
+
+def test_the_baseline_s_affine_map_comes_before_as_in_monai() -> None:
+    shape, spacing = (64, 96), 10.0
+    matrix = torch.tensor([[0.9, -0.4], [0.3, -1.1]])
+    still = _control(shape, spacing)
+    moved = still.clone()
+    moved[:2] += torch.randn(2, *still.shape[1:], generator=torch.Generator().manual_seed(0))
+    field = interpolate((moved - still)[None, :2], shape, spacing)
+    # MONAI turns the grid of control points, and we the displacements.
+    turned, flat = (
+        _monai(torch.einsum("ij,j...->i...", matrix, grid[:2]), shape, spacing)
+        for grid in (moved, still)
+    )
+    grid = then_affine(field, matrix[None], shape) - affine_grid(matrix[None], shape, shape)
+    ours = grid[0].flip(0) * torch.tensor(shape).view(2, 1, 1) / 2
+    torch.testing.assert_close(ours, turned - flat, atol=1e-3, rtol=0)
+    red = _red()
+    assert isinstance(red, SupportsFrame)
+    assert red.frame == "output"
 
 
 def _correlation(fields: Tensor, lag: int) -> float:

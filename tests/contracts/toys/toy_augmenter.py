@@ -48,6 +48,11 @@ class Shift:
 
 
 @good(AugmenterTests)
+class ShiftOfTheOutput(Shift):
+    frame = "output"
+
+
+@good(AugmenterTests)
 class Brightness(Shift):
     """A good augmenter that is no deformation."""
 
@@ -221,6 +226,17 @@ class NeedsTwo(Shift):
 class ComponentsLast(Shift):
     def displacements(self, batch: Batch, generator: torch.Generator) -> Tensor:
         return super().displacements(batch, generator).movedim(1, -1)
+
+
+@breaks(AugmenterTests, "test_frame_is_image_or_output")
+class FrameOfTheMask(Shift):
+    frame = "mask"
+
+
+@breaks(AugmenterTests, "test_output_frame_knows_no_image")
+class LooksAtTheImage(ShiftOfTheOutput):
+    def displacements(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        return super().displacements(batch, generator) * batch.images.mean()
 
 
 @breaks(AugmenterTests, "test_augment_warps_by_displacements")

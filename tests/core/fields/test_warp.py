@@ -20,6 +20,7 @@ from medscale.fields.warp import (
     identity_grid,
     normalised,
     sample,
+    then_affine,
     warp,
 )
 
@@ -259,6 +260,46 @@ def test_a_coarse_displacement_is_composed_to_a_twentieth_of_a_voxel(
     inside &= (_centred(shape).abs() < room.view(-1, *[1] * dims)).all(dim=0)
     assert inside.float().mean() > 0.2
     assert float(error[inside].max()) < 0.05
+
+
+@pytest.mark.parametrize("shape", [(20, 33), (8, 11, 14)])
+def test_a_displacement_is_turned_with_its_place(shape: tuple[int, ...]) -> None:
+    dims = len(shape)
+    flip = torch.diag(torch.tensor([-1.0] + [1.0] * (dims - 1)))[None]
+    matrix = torch.cat([_affine(dims), flip])
+    field = torch.randn(4, dims, *shape, generator=torch.Generator().manual_seed(0))
+    expected = torch.einsum("bij,bj...->bi...", matrix, _centred(shape) + field)
+    grid = then_affine(field, matrix, shape)
+    torch.testing.assert_close(_voxels(grid), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "lattice"), [((128, 128), (32, 32)), ((192, 128), (64, 32)), ((40, 48), (20, 24))]
+)
+def test_a_coarse_displacement_is_turned_to_a_twentieth_of_a_voxel(
+    shape: tuple[int, ...], lattice: tuple[int, ...]
+) -> None:
+    # Waves of 14 lattice steps that shrink and stretch by two fifths.
+    period = tuple(14 * n / m for n, m in zip(shape, lattice, strict=True))
+    scale = torch.tensor([n / m for n, m in zip(shape, lattice, strict=True)])
+    coarse, fine = (
+        _waves(cells[None], period, min(period) / 16).expand(3, 2, *cells.shape[1:])
+        for cells in (_centred(lattice) * scale.view(-1, 1, 1), _centred(shape))
+    )
+    matrix = _affine(2)
+    expected = torch.einsum("bij,bj...->bi...", matrix, _centred(shape) + fine)
+    error = (_voxels(then_affine(coarse, matrix, shape)) - expected).norm(dim=1)
+    assert float(error[..., 8:-8, 8:-8].max()) < 0.05
+
+
+def test_a_translation_is_turned_from_any_grid() -> None:
+    shape, matrix = (20, 33), _affine(2)
+    shift = torch.tensor([3.0, -2.0]).view(1, 2, 1, 1).expand(3, 2, 1, 1)
+    turned = torch.einsum("bij,bj...->bi...", matrix, shift)
+    expected = _voxels(affine_grid(matrix, shape, shape)) + turned
+    for lattice in ((1, 1), (1, 5), (5, 1), (5, 6), shape):
+        grid = then_affine(shift.expand(3, 2, *lattice), matrix, shape)
+        torch.testing.assert_close(_voxels(grid), expected, atol=1e-4, rtol=1e-5)
 
 
 def test_a_translation_needs_no_grid() -> None:

@@ -14,7 +14,14 @@ from torch import Tensor
 from medscale.fields.warp import compose, warp
 from medscale.protocols import Augmenter, Batch, PoolView
 from medscale.testing.images import batch_of
-from medscale.training.augmentation import Parameters, apply, augment, draw, draw_displacement
+from medscale.training.augmentation import (
+    Parameters,
+    apply,
+    augment,
+    draw,
+    draw_displacement,
+    draw_displacements,
+)
 from medscale.training.options import AugmentationOptions
 
 _DEFAULT = AugmentationOptions()
@@ -342,6 +349,12 @@ class _Wave:
         return self.field.expand(len(batch.images), *self.field.shape[1:])
 
 
+class _OutputWave(_Wave):
+    """An arm whose deformation comes after the baseline's affine map."""
+
+    frame = "output"
+
+
 class _Brighter:
     """An arm that is no deformation."""
 
@@ -380,6 +393,61 @@ def test_arms_are_composed_in_order_and_the_baseline_on_top(
     swapped = warp(warp(batch.images, waves[1]), waves[0])
     other = apply(batch.replace(images=swapped, masks=batch.masks), parameters, options)
     assert (once.images - other.images)[inside].abs().max() > 0.06
+
+
+def test_deformations_in_the_output_s_frame_come_after_the_baseline(
+    waves: tuple[Tensor, Tensor],
+) -> None:
+    batch = batch_of((48, 64), 1)
+    options = AugmentationOptions(flip=1, affine=1, intensity=0, shear=0)
+    parameters = draw(1, 2, options, _generator())
+    inside = (..., slice(8, -8), slice(8, -8))
+    plain = apply(batch, parameters, options)
+    once = augment(batch, [_OutputWave(waves[0]), _OutputWave(waves[1])], options, _generator())
+    twice = warp(warp(plain.images, waves[0]), waves[1])
+    assert (once.images - twice)[inside].abs().max() < 0.03
+    # Wherever it stands in the arm, what is in the image's frame comes before the baseline.
+    deformed = batch.replace(images=warp(batch.images, waves[0]), masks=batch.masks)
+    expected = warp(apply(deformed, parameters, options).images, waves[1])
+    arm = [_OutputWave(waves[1]), _Wave(waves[0])]
+    for augmenters in (arm, arm[::-1]):
+        once = augment(batch, augmenters, options, _generator())
+        assert (once.images - expected)[inside].abs().max() < 0.03
+    # In the other frame it would be something else.
+    other = augment(batch, [_Wave(waves[0]), _Wave(waves[1])], options, _generator())
+    assert (other.images - expected)[inside].abs().max() > 0.06
+
+
+@pytest.mark.parametrize("shape", _SHAPES)
+def test_a_batch_through_both_frames_is_its_samples_one_by_one(shape: tuple[int, ...]) -> None:
+    batch = _noise(shape, count=3)
+    parameters = draw(3, len(shape), _DEFAULT, _generator())
+    coarse = 3 * torch.randn(3, len(shape), *[5] * len(shape), generator=_generator(1))
+    fine = torch.randn(3, len(shape), *shape, generator=_generator(2))
+    together = apply(batch, parameters, _DEFAULT, coarse, fine)
+    for row in range(3):
+        here = slice(row, row + 1)
+        alone = apply(
+            Batch(batch.images[here], batch.masks[here], batch.indices[here]),
+            Parameters(parameters.matrix[here], parameters.intensity[here]),
+            _DEFAULT,
+            coarse[here],
+            fine[here],
+        )
+        torch.testing.assert_close(alone.images, together.images[here], atol=1e-5, rtol=0)
+
+
+def test_frames_are_drawn_apart(waves: tuple[Tensor, Tensor]) -> None:
+    batch = batch_of((48, 64), 1)
+    arm = [_OutputWave(waves[1]), _Wave(waves[0])]
+    in_image, in_output = draw_displacements(batch, arm, _generator())
+    assert in_image is not None
+    assert in_output is not None
+    assert torch.equal(in_image, waves[0])
+    assert torch.equal(in_output, waves[1])
+    whole = draw_displacement(batch, arm, _generator())
+    assert whole is not None
+    torch.testing.assert_close(whole, compose(*waves))
 
 
 def test_deformations_of_an_arm_are_one_field(waves: tuple[Tensor, Tensor]) -> None:

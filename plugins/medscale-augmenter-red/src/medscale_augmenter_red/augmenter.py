@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 
 
 class RandomElastic:
-    """A distribution over random elastic deformations."""
+    """A distribution over random elastic deformations.
+
+    They come after the baseline's affine map, as in MONAI's `Rand2DElastic`.
+    """
+
+    frame: ClassVar[Literal["output"]] = "output"
 
     def __init__(self, config: RedOptions, context: PluginContext) -> None:
         if config.magnitude_max < config.magnitude_min:
