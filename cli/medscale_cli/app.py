@@ -23,9 +23,13 @@ app = typer.Typer(
 def _register() -> None:
     """Add every command; the modules import what is heavy inside their functions."""
     from medscale_cli import describe, doctor, plan, preview, register, results, run, status, worker
+    from medscale_cli.compare import compare
     from medscale_cli.data import data_app
+    from medscale_cli.fit import fit
+    from medscale_cli.forecast import forecast
     from medscale_cli.listing_command import list_plugins
     from medscale_cli.new import new
+    from medscale_cli.report import report
     from medscale_cli.study_request import study_command
 
     app.command("list")(list_plugins)
@@ -36,6 +40,10 @@ def _register() -> None:
     app.command("run")(study_command(run.run, run.HELP))
     app.command("status")(status.status)
     app.command("results")(results.results)
+    app.command("compare")(compare)
+    app.command("report")(report)
+    app.command("fit")(fit)
+    app.command("forecast")(forecast)
     app.command("preview")(preview.preview)
     app.command("register")(register.register)
     app.command("new")(new)

@@ -10,17 +10,14 @@ import typer
 from medscale_cli.study_request import StudyRequest
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
-    from medscale.data.cases import Array
     from medscale.data.splits import Split
-    from medscale.protocols import Augmenter, Batch
+    from medscale.protocols import Batch
     from medscale.report.deformations import DeformationQuality
     from medscale.report.registration import PairPicture
     from medscale.report.samples import SampleRow
     from medscale.study.plan import PlannedTrial
-    from medscale.training.options import AugmentationOptions
     from medscale_cli.run import Prepared
 
 
@@ -113,6 +110,7 @@ def _rows(
     from medscale.data.cases import Task
     from medscale.protocols import Batch, PluginContext, SupportsRegistration
     from medscale.registry import default_registry
+    from medscale.report.augmented import augmented_row, without_baseline
     from medscale.seeding import torch_generator
     from medscale.study.trial import annotation_order, fitted_augmenters, pool_view
     from medscale_cli.deformation_quality import registered_fields
@@ -124,9 +122,7 @@ def _rows(
     augmenters = fitted_augmenters(spec, cohort, split, train, default_registry(), context)
     masks = cohort.target(Task(labels=spec.labels), train)
     generator = torch_generator(spec.seed, "preview", trial.arm)
-    options = spec.augmentation
-    if not with_baseline:
-        options = options.model_copy(update={"flip": 0.0, "affine": 0.0, "intensity": 0.0})
+    options = spec.augmentation if with_baseline else without_baseline(spec.augmentation)
     view = pool_view(spec, cohort, split, train)
     rows = []
     for place, row, mask in zip(view.subset, train, masks, strict=True):
@@ -136,7 +132,7 @@ def _rows(
             torch.full((samples,), row),
         )
         title = cohort.cases[row].id
-        rows.append(_row(title, batch, augmenters, options, generator))
+        rows.append(augmented_row(title, batch, augmenters, options, generator))
         for augmenter in augmenters:
             if isinstance(augmenter, SupportsRegistration):
                 wanted = augmenter.wanted(view, [place])
@@ -167,54 +163,17 @@ def _shown(
     return order[:count]
 
 
-def _row(
-    title: str,
-    batch: Batch,
-    augmenters: tuple[Augmenter, ...],
-    options: AugmentationOptions,
-    generator: torch.Generator,
-) -> SampleRow:
-    from medscale.protocols import SupportsDisplacements
-    from medscale.training.augmentation import apply, at_shape, draw, draw_displacement
-
-    shape = tuple(batch.images.shape[2:])
-    parameters = draw(len(batch.images), len(shape), options, generator)
-    field = draw_displacement(batch, augmenters, generator)
-    augmented = apply(batch, parameters, options, field)
-    for augmenter in augmenters:
-        if not isinstance(augmenter, SupportsDisplacements):
-            augmented = augmenter.augment(augmented, generator)
-    if field is not None:
-        field = at_shape(field, shape)
-    return _sample_row(title, batch, augmented, field)
-
-
 def _registered_row(batch: Batch, field: Tensor) -> SampleRow:
     """Carry an image to those that it is registered to."""
     from medscale.fields.warp import warp
+    from medscale.report.augmented import sample_row
 
     count = len(field)
     carried = batch.replace(
         images=warp(batch.images[:count], field),
         masks=(warp(batch.masks[:count], field) >= 0.5).float(),
     )
-    return _sample_row("registered", batch, carried, field)
-
-
-def _sample_row(title: str, batch: Batch, samples: Batch, field: Tensor | None) -> SampleRow:
-    from medscale.fields.jacobian import jacobian_determinant
-    from medscale.report.samples import SampleRow
-
-    dims = batch.images.ndim - 2
-    return SampleRow(
-        title=title,
-        image=_plane(batch.images[0, 0], dims),
-        mask=_plane(batch.masks[0, 0], dims),
-        images=_plane(samples.images[:, 0], dims),
-        masks=_plane(samples.masks[:, 0], dims),
-        displacements=None if field is None else _plane(field[:, :2], dims),
-        determinants=None if field is None else _plane(jacobian_determinant(field), dims),
-    )
+    return sample_row("registered", batch, carried, field)
 
 
 def _pairs(prepared: Prepared, trial: PlannedTrial, cases: int) -> list[PairPicture]:
@@ -224,6 +183,7 @@ def _pairs(prepared: Prepared, trial: PlannedTrial, cases: int) -> list[PairPict
     from medscale.data.cases import Task
     from medscale.fields.jacobian import jacobian_determinant
     from medscale.fields.warp import warp
+    from medscale.report.augmented import plane
     from medscale.report.registration import PairPicture, carried, in_pose
     from medscale_cli.register import registering
 
@@ -249,7 +209,7 @@ def _pairs(prepared: Prepared, trial: PlannedTrial, cases: int) -> list[PairPict
         field = carried(registration.registrar.plugin, codes, failed, shape)
         warped, warped_masks = warp(moving, field), (warp(moving_masks, field) >= 0.5).float()
         planes = [
-            _plane(pixels, len(shape))
+            plane(pixels, len(shape))
             for pixels in (
                 *(part[:, 0] for part in (moving, moving_masks, fixed, fixed_masks)),
                 *(part[:, 0] for part in (warped, warped_masks)),
@@ -258,7 +218,7 @@ def _pairs(prepared: Prepared, trial: PlannedTrial, cases: int) -> list[PairPict
             )
         ]
         for number, pair in enumerate(pairs):
-            part = [plane[number] for plane in planes]
+            part = [pixels[number] for pixels in planes]
             source, target = (view.names[place] for place in pair)
             pictures.append(
                 PairPicture(
@@ -271,11 +231,3 @@ def _pairs(prepared: Prepared, trial: PlannedTrial, cases: int) -> list[PairPict
                 )
             )
     return pictures
-
-
-def _plane(pixels: Tensor, dims: int) -> Array:
-    """Return a plane (..., H, W): of a volume, the middle of its last axis."""
-    if dims == 3:
-        pixels = pixels[..., pixels.shape[-1] // 2]
-    plane: Array = pixels.numpy()
-    return plane

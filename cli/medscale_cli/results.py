@@ -27,12 +27,20 @@ def results(
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Write tables and figures anew first.")
     ] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Also compare the arms with `none`.")
+    ] = False,
 ) -> None:
     """Show a run's table; its files are results.csv, cases.csv, curve.png and friends."""
-    from medscale.errors import StoreError
+    from medscale.errors import ConfigError, StoreError
     from medscale.report.tables import trial_table
     from medscale.study.runstore import RunStore
+    from medscale_cli.compare import compare_run, show_comparison
 
+    if json and compare:
+        raise ConfigError(
+            f"--json and --compare do not go together: use `medscale compare {run} --json`"
+        )
     store = RunStore(run)
     store.study()
     if not any(store.is_done(trial.spec.key) for trial in store.plan()):
@@ -45,6 +53,8 @@ def results(
         typer.echo(trial_table(store).to_json(orient="records", lines=True), nl=False)
         return
     show_results(store)
+    if compare:
+        show_comparison(compare_run(store))
 
 
 def write_derived(store: RunStore) -> None:

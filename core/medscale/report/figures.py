@@ -17,6 +17,7 @@ from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, ScalarFo
 from scipy import stats
 
 from medscale import atomic
+from medscale.report.chart import Chart, Curve, Frame, Panel, frame
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444")
 """Okabe and Ito's palette, told apart by colour-blind readers."""
@@ -70,6 +71,83 @@ def learning_curves(trials: pd.DataFrame) -> Figure:
         )
     figure.tight_layout()
     return figure
+
+
+def draw_chart(chart: Chart) -> Figure:
+    """Draw a chart of the page, for its files."""
+    columns = min(chart.columns, len(chart.panels))
+    rows = -(-len(chart.panels) // columns)
+    figure = Figure(figsize=(1.2 + 4.2 * columns, 0.8 + 3.4 * rows))
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    bounds = frame(chart)
+    for axes, panel in zip(grid, chart.panels, strict=False):
+        _chart_panel(axes, chart, panel, bounds)
+    for axes in grid[len(chart.panels) :]:
+        axes.set_axis_off()
+    handles: dict[str, Any] = {}
+    for axes in grid:
+        handles |= {str(line.get_label()): line for line in axes.get_lines()}
+    handles = {label: line for label, line in handles.items() if not label.startswith("_")}
+    for text in grid[0].legend(handles.values(), handles.keys(), frameon=False).get_texts():
+        text.set_parse_math(False)
+    figure.tight_layout()
+    return figure
+
+
+_LINES = {"data": "-", "law": "-", "forecast": "--", "beyond": ":"}
+_MARKS = ("o", "s", "^", "D")
+
+
+def _chart_panel(axes: Axes, chart: Chart, panel: Panel, bounds: Frame) -> None:
+    if math.isfinite(panel.trusted):
+        axes.axvspan(panel.trusted, bounds.x[1], color="0.5", alpha=0.1, linewidth=0)
+    if chart.reference > 0:
+        axes.axhline(chart.reference, color="0.4", linewidth=0.8, linestyle=":")
+    for curve in panel.curves:
+        _chart_curve(axes, curve, bars=chart.bars)
+    axes.set(xscale="log", yscale="log", xlim=bounds.x, ylim=bounds.y)
+    axes.xaxis.set_major_locator(FixedLocator(bounds.x_ticks))
+    axes.yaxis.set_major_locator(FixedLocator(bounds.y_ticks))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(ScalarFormatter())
+        axis.set_minor_locator(NullLocator())
+    axes.set_title(panel.title, fontsize=10, parse_math=False)
+    axes.set_xlabel("annotated training images n")
+    axes.set_ylabel(chart.y_label)
+    axes.grid(alpha=0.25, linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _chart_curve(axes: Axes, curve: Curve, *, bars: bool) -> None:
+    colour = COLOURS[curve.number % len(COLOURS)]
+    for line in curve.lines:
+        places = np.asarray(line.n) * curve.shift
+        axes.plot(places, line.values, _LINES[line.kind], color=colour, linewidth=1.6)
+        if line.lows:
+            axes.fill_between(places, line.lows, line.highs, color=colour, alpha=0.15, linewidth=0)
+    for empty, style in ((False, "."), (True, "x")):
+        dots = [dot for dot in curve.dots if dot.empty == empty]
+        axes.plot(
+            [dot.n * curve.shift for dot in dots],
+            [dot.value for dot in dots],
+            style,
+            color=colour,
+            alpha=0.4,
+            markersize=4,
+        )
+    for mark in curve.marks if bars else ():
+        axes.vlines(mark.n * curve.shift, mark.low, mark.high, color=colour, alpha=0.45)
+    for hollow in (False, True):
+        marks = [mark for mark in curve.marks if mark.hollow == hollow]
+        axes.plot(
+            [mark.n * curve.shift for mark in marks],
+            [mark.value for mark in marks],
+            _MARKS[curve.number % len(_MARKS)],
+            color=colour,
+            markerfacecolor="white" if hollow else colour,
+            markersize=4.5,
+            label="_" if hollow else curve.arm,
+        )
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from medscale.data.cases import Task
     from medscale.data.cohort import Cohort
     from medscale.protocols import Augmenter
+    from medscale.study.examples import Example
     from medscale.training.options import AugmentationOptions, TrainingOptions
 
 Progress = Callable[[float, str], None]
@@ -77,6 +78,7 @@ class Outcome:
         cases: One row per test case, each with `case`, `subject` and the scores.
         summary: The trial's headline numbers, such as the means over test cases.
         history: One row per validation.
+        examples: A few predictions, for pictures.
         weights: Hash of the chosen network's weights, or "".
         timing: Seconds by stage. Not part of what must be repeatable.
     """
@@ -84,5 +86,6 @@ class Outcome:
     cases: list[dict[str, Any]]
     summary: dict[str, Any]
     history: list[dict[str, Any]] = field(default_factory=list)
+    examples: tuple[Example, ...] = ()
     weights: str = ""
     timing: dict[str, float] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 
 from medscale.config import Options
 from medscale.errors import StoreError
+from medscale.study.examples import Example
 from medscale.study.plan import TrialSpec
 
 RECORD_SCHEMA = 1
@@ -26,6 +27,7 @@ class TrialRecord(Options):
     summary: dict[str, Any] = Field(description="headline numbers")
     cases: list[dict[str, Any]] = Field(description="scores by test case")
     history: list[dict[str, Any]] = Field(description="one row per validation")
+    examples: tuple[Example, ...] = Field(default=(), description="predictions kept for pictures")
     weights: str = Field(description="hash of the chosen network's weights")
     learned: dict[str, Any] = Field(
         default_factory=dict, description="what the arm's augmenters say about what they learned"

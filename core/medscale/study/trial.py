@@ -114,6 +114,7 @@ def run_trial(
         summary=outcome.summary,
         cases=outcome.cases,
         history=outcome.history,
+        examples=outcome.examples,
         weights=outcome.weights,
         learned={
             identity.name: dict(augmenter.describe())

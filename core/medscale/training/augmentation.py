@@ -120,22 +120,10 @@ def draw_displacements(
         if isinstance(augmenter, SupportsDisplacements):
             field = augmenter.displacements(batch, generator)
             if isinstance(augmenter, SupportsFrame) and augmenter.frame == "output":
-                in_output = _compose(in_output, field, shape)
+                in_output = composed(in_output, field, shape)
             else:
-                in_image = _compose(in_image, field, shape)
+                in_image = composed(in_image, field, shape)
     return in_image, in_output
-
-
-def draw_displacement(
-    batch: Batch, augmenters: Sequence[Augmenter], generator: torch.Generator
-) -> Tensor | None:
-    """Draw the deformation of an arm without the baseline, as one: what pictures of it show.
-
-    Returns:
-        (B, D, *G), as of `draw_displacements`; None where no augmenter of the arm deforms.
-    """
-    in_image, in_output = draw_displacements(batch, augmenters, generator)
-    return _compose(in_image, in_output, tuple(batch.images.shape[2:]))
 
 
 @torch.no_grad()
@@ -193,8 +181,14 @@ def _resample(batch: Batch, grid: Tensor) -> tuple[Tensor, Tensor]:
     return images.contiguous(), masks.contiguous()
 
 
-def _compose(first: Tensor | None, then: Tensor | None, shape: tuple[int, ...]) -> Tensor | None:
-    """Return the displacement of one deformation and then another, where there are both."""
+def composed(first: Tensor | None, then: Tensor | None, shape: tuple[int, ...]) -> Tensor | None:
+    """Return the displacement of one deformation and then another, where there are both.
+
+    Args:
+        first: (B, D, *G) in voxels of the image, or None.
+        then: The same, of what comes second.
+        shape: The image's spatial shape.
+    """
     if first is None or then is None:
         return then if first is None else first
     return compose(at_shape(first, shape), at_shape(then, shape))
@@ -254,7 +248,7 @@ __all__ = [
     "apply",
     "at_shape",
     "augment",
+    "composed",
     "draw",
-    "draw_displacement",
     "draw_displacements",
 ]

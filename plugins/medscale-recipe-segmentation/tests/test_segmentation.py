@@ -17,6 +17,7 @@ from medscale.identity import canonical_json
 from medscale.protocols import PluginContext
 from medscale.seeding import seeded_torch
 from medscale.study.context import TrialContext
+from medscale.study.examples import unpacked
 from medscale.testing.images import blobs
 from medscale.training.options import AugmentationOptions, TrainingOptions
 from medscale_recipe_segmentation.config import SegmentationOptions
@@ -96,6 +97,15 @@ def test_the_summary_is_over_the_test_cases() -> None:
     assert outcome.summary["best_step"] == best["step"]
     assert outcome.summary["steps"] == 12
     assert [row["step"] for row in outcome.history] == [4, 8, 12]
+
+
+def test_the_worst_the_median_and_the_best_prediction_are_kept() -> None:
+    outcome = _recipe().run(_trial())
+    by_dice = sorted(outcome.cases, key=lambda row: row["dice"])
+    kept = {example.rank: example for example in outcome.examples}
+    for rank, row in zip(("worst", "median", "best"), by_dice, strict=True):
+        assert (kept[rank].case, kept[rank].dice) == (row["case"], row["dice"])
+        assert unpacked(kept[rank]).mean() == pytest.approx(row["predicted"])
 
 
 @pytest.mark.parametrize("surface", [False, True])

@@ -18,8 +18,8 @@ from medscale.training.augmentation import (
     Parameters,
     apply,
     augment,
+    composed,
     draw,
-    draw_displacement,
     draw_displacements,
 )
 from medscale.training.options import AugmentationOptions
@@ -445,25 +445,26 @@ def test_frames_are_drawn_apart(waves: tuple[Tensor, Tensor]) -> None:
     assert in_output is not None
     assert torch.equal(in_image, waves[0])
     assert torch.equal(in_output, waves[1])
-    whole = draw_displacement(batch, arm, _generator())
+    whole = composed(in_image, in_output, (48, 64))
     assert whole is not None
     torch.testing.assert_close(whole, compose(*waves))
+    assert composed(None, in_output, (48, 64)) is in_output
 
 
 def test_deformations_of_an_arm_are_one_field(waves: tuple[Tensor, Tensor]) -> None:
     batch = batch_of((48, 64), 3)
     arm: list[Augmenter] = [_Wave(waves[0]), _Brighter(), _Wave(waves[1])]
-    field = draw_displacement(batch, arm, _generator())
+    field, _ = draw_displacements(batch, arm, _generator())
     assert field is not None
     torch.testing.assert_close(field, compose(*waves).expand_as(field))
-    assert draw_displacement(batch, [_Brighter()], _generator()) is None
+    assert draw_displacements(batch, [_Brighter()], _generator()) == (None, None)
 
 
 def test_a_coarse_arm_is_composed_with_a_fine_one() -> None:
     batch = batch_of((16, 24), 2)
     shift = torch.tensor([1.0, -2.0]).view(1, 2, 1, 1)
     arm = [_Wave(shift), _Wave(shift.expand(1, 2, 16, 24))]
-    field = draw_displacement(batch, arm, _generator())
+    field, _ = draw_displacements(batch, arm, _generator())
     assert field is not None
     torch.testing.assert_close(field, 2 * shift.expand(2, 2, 16, 24))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import torch
 
 from medscale.seeding import seeded_torch
 from medscale.study.context import Outcome
+from medscale.study.examples import Example, example, ranked
 from medscale.training.loop import Cases, evaluate, train
 from medscale_recipe_segmentation.config import SegmentationOptions
 
@@ -52,6 +54,7 @@ class Segmentation:
             )
             ended = time.perf_counter()
             rows = self._score(trial, network)
+            examples = _examples(trial, network, rows)
         trial.progress(1.0, "scored")
         summary: dict[str, Any] = {
             name: _mean([row[name] for row in rows])
@@ -70,6 +73,7 @@ class Segmentation:
             cases=rows,
             summary=summary,
             history=trained.history,
+            examples=examples,
             weights=_digest(network),
             timing={
                 **trained.seconds,
@@ -112,6 +116,21 @@ def _cases(trial: TrialContext, rows: tuple[int, ...]) -> Cases:
         images=torch.from_numpy(trial.cohort.images[index]).to(trial.device),
         masks=torch.from_numpy(masks).to(trial.device, torch.float32),
         rows=torch.tensor(index, device=trial.device),
+    )
+
+
+@torch.no_grad()
+def _examples(
+    trial: TrialContext, network: nn.Module, rows: Sequence[Mapping[str, Any]]
+) -> tuple[Example, ...]:
+    """Keep what the network found in the worst, the median and the best test case."""
+    kept = ranked([row["dice"] for row in rows])
+    cases = _cases(trial, tuple(trial.test[place] for place in kept))
+    predicted = (network(cases.images) > 0)[:, 0].cpu().numpy()
+    true = (cases.masks > 0.5)[:, 0].cpu().numpy()
+    return tuple(
+        example(rows[place]["case"], rank, rows[place]["dice"], mask, annotated)
+        for (place, rank), mask, annotated in zip(kept.items(), predicted, true, strict=True)
     )
 
 

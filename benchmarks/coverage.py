@@ -1,0 +1,176 @@
+"""How often the intervals of `medscale.laws` hold the truth, on curves whose truth is known.
+
+    python -m benchmarks.coverage [--repeats 20] [--families power,m4] [--sizes 5,7,9]
+
+For every family as truth, curves of random parameters (a generator with a fixed seed) with 5, 7
+and 9 doubling sizes and 5, 10 and 20 trials each, whose noise falls with n, are fitted. Prints,
+for 90 % intervals: how often that of the mean holds the truth at 2 and 4 times the largest size,
+and that of a new run a new run; how wide they are; how often the interval of the required n holds
+the true one, for targets that the truth reaches at 1.5 to 4 times the largest size, where a number
+is given; how often a target below the true floor gets a number all the same; and CPU time per fit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+
+from medscale.laws import fit
+
+Array = NDArray[np.float64]
+Truth = Callable[[Array], Array]
+MULTIPLES = np.array([2.0, 4.0])
+LEVEL = 0.9
+
+
+def power(generator: np.random.Generator, largest: float) -> tuple[Truth, float]:
+    """A n^−α."""
+    exponent = generator.uniform(0.15, 0.5)
+    return lambda n: 0.6 * n**-exponent, 0.0
+
+
+def power_floor(generator: np.random.Generator, largest: float) -> tuple[Truth, float]:
+    """A n^−α + floor."""
+    exponent, floor = generator.uniform(0.3, 0.8), generator.uniform(0.02, 0.12)
+    return lambda n: 0.5 * n**-exponent + floor, floor
+
+
+def shifted_floor(generator: np.random.Generator, largest: float) -> tuple[Truth, float]:
+    """A (n + s)^−α + floor."""
+    exponent, floor = generator.uniform(0.4, 0.9), generator.uniform(0.02, 0.1)
+    shift = largest * generator.uniform(0.01, 0.1)
+    return lambda n: 0.6 * ((n + shift) / (1 + shift)) ** -exponent + floor, floor
+
+
+def m4(generator: np.random.Generator, largest: float) -> tuple[Truth, float]:
+    """(ε − ε∞) / (ε₀ − ε)^α = β n^−c, solved for ε."""
+    alpha, rate = generator.uniform(0.5, 1.5), generator.uniform(0.4, 0.9)
+    floor, top, factor = generator.uniform(0.02, 0.1), 0.7, generator.uniform(1.0, 4.0)
+
+    def error(n: float) -> float:
+        def gap(e: float) -> float:
+            left = np.log(e - floor) - alpha * np.log(top - e)
+            return float(left - np.log(factor) + rate * np.log(n))
+
+        return float(brentq(gap, floor * (1 + 1e-9), top - 1e-12))
+
+    return lambda n: np.array([error(size) for size in np.atleast_1d(n)]), floor
+
+
+def exponential(generator: np.random.Generator, largest: float) -> tuple[Truth, float]:
+    """A exp(−n / k) + floor."""
+    floor, scale = generator.uniform(0.05, 0.15), largest * generator.uniform(0.2, 0.6)
+    return lambda n: 0.5 * np.exp(-n / scale) + floor, floor
+
+
+def bnsl(generator: np.random.Generator, largest: float) -> tuple[Truth, float]:
+    """Two slopes around a smooth break within the sizes, + floor."""
+    early, late = generator.uniform(0.1, 0.3), generator.uniform(0.3, 0.7)
+    floor, place = generator.uniform(0.01, 0.05), largest * generator.uniform(0.05, 0.4)
+    width = generator.uniform(0.2, 0.6)
+    return (
+        lambda n: (
+            floor + 0.6 * n**-early * (1 + (n / place) ** (1 / width)) ** (-(late - early) * width)
+        ),
+        floor,
+    )
+
+
+TRUTHS = {f.__name__: f for f in (power, power_floor, shifted_floor, m4, exponential, bnsl)}
+
+
+@dataclass
+class Tally:
+    """What was counted for one family and number of sizes."""
+
+    mean: list[list[bool]] = field(default_factory=list)
+    run: list[list[bool]] = field(default_factory=list)
+    width: list[list[float]] = field(default_factory=list)
+    error: list[list[float]] = field(default_factory=list)
+    required: list[bool] = field(default_factory=list)
+    asked: int = 0
+    numbers_below_floor: list[bool] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+    def row(self) -> Iterator[str]:
+        """Yield the cells."""
+        for values in (self.mean, self.run):
+            yield from (f"{share:.0%}" for share in np.mean(values, axis=0))
+        yield from (f"±{width:.0%}" for width in np.median(self.width, axis=0))
+        yield from (f"{e:.3f}" for e in np.sqrt(np.mean(np.square(self.error), axis=0)))
+        yield f"{np.mean(self.required):.0%} of {len(self.required)}/{self.asked}"
+        below = self.numbers_below_floor
+        yield f"{np.mean(below):.0%}" if below else ""
+        yield f"{np.mean(self.seconds):.2f}"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=20, help="curves of each kind")
+    parser.add_argument("--families", default=",".join(TRUTHS))
+    parser.add_argument("--sizes", default="5,7,9")
+    arguments = parser.parse_args()
+    print("| truth | sizes | mean 2× | mean 4× | run 2× | run 4× | width 2× | width 4× ", end="")
+    print("| error 2× | error 4× | required n held, given | number below floor | CPU s |")
+    print("|" + "---|" * 13)
+    for name in arguments.families.split(","):
+        for count in map(int, arguments.sizes.split(",")):
+            tally = Tally()
+            for trials in (5, 10, 20):
+                for repeat in range(arguments.repeats):
+                    seed = [list(TRUTHS).index(name), count, trials, repeat]
+                    judge(tally, TRUTHS[name], count, trials, np.random.default_rng(seed))
+            print(f"| {name} | {count} | {' | '.join(tally.row())} |", flush=True)
+    print(f"\nlargest memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
+
+
+def judge(
+    tally: Tally,
+    family: Callable[[np.random.Generator, float], tuple[Truth, float]],
+    count: int,
+    trials: int,
+    generator: np.random.Generator,
+) -> None:
+    """Draw a curve, fit it and count."""
+    sizes = 2.0 ** np.arange(count)
+    largest = sizes[-1]
+    truth, floor = family(generator, largest)
+    scatter = generator.uniform(0.1, 0.35)
+
+    def drawn(n: Array) -> Array:
+        spread = scatter * n**-0.25
+        return truth(n) * np.exp(generator.normal(size=len(n)) * spread - spread**2 / 2)
+
+    n = np.repeat(sizes, trials)
+    started = time.process_time()
+    law = fit(n, drawn(n))
+    beyond = largest * MULTIPLES
+    low, high = law.interval(beyond, LEVEL)
+    tally.seconds.append(time.process_time() - started)
+    tally.mean.append(list((low <= truth(beyond)) & (truth(beyond) <= high)))
+    tally.width.append(list(np.log(high / low) / 2))
+    tally.error.append(list(np.log(law.predict(beyond) / truth(beyond))))
+    low, high = law.interval(beyond, LEVEL, kind="run")
+    run = drawn(beyond)
+    tally.run.append(list((low <= run) & (run <= high)))
+    needed = largest * generator.uniform(1.5, 4)
+    answer = law.required(float(truth(np.array([needed]))[0]), LEVEL)
+    tally.asked += 1
+    if answer.status in ("reached", "reachable"):
+        tally.required.append(answer.low <= needed <= answer.high)
+    if floor:
+        tally.numbers_below_floor.append(
+            law.required(0.9 * floor, LEVEL).status in ("reached", "reachable")
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""`medscale compare`: every arm of a run against the baseline."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.table import Table
+
+    from medscale.laws.comparison import Comparison
+    from medscale.study.runstore import RunStore
+
+_TABLES = ("ratios", "overall", "efficiency", "parameters", "speed")
+_TOLD = {"lower": " ↓", "higher": " ↑"}
+
+
+def compare(
+    run: Annotated[Path, typer.Argument(help="Run folder, such as runs/acdc-lv.")],
+    baseline: Annotated[str, typer.Option(help="Arm to compare the others with.")] = "none",
+    metric: Annotated[str, typer.Option(help="dice (errors are 1 − Dice) or bce.")] = "dice",
+    level: Annotated[float, typer.Option(help="Of the intervals, between 0 and 1.")] = 0.95,
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON object; an open end of an interval is null.")
+    ] = False,
+) -> None:
+    """Say what each arm does to the error, and how many images one image is worth with it."""
+    from medscale.study.runstore import RunStore
+
+    store = RunStore(run)
+    store.study()
+    comparison = compare_run(store, baseline=baseline, metric=metric, level=level)
+    if json:
+        typer.echo(_as_json(comparison))
+        return
+    show_comparison(comparison)
+
+
+def compare_run(
+    store: RunStore, *, baseline: str = "none", metric: str = "dice", level: float = 0.95
+) -> Comparison:
+    """Compare the arms of a run as far as it is done.
+
+    Raises:
+        DataError: If there is nothing to compare, or an option has no meaning.
+        StoreError: If no trial is done.
+    """
+    from medscale.errors import StoreError
+    from medscale.laws import comparison
+    from medscale.report.tables import case_table, trial_table
+
+    trials = trial_table(store)
+    if trials.empty:
+        raise StoreError(
+            f"no trial of {store.folder} is done yet: `medscale status {store.folder}` shows how "
+            "far it is"
+        )
+    return comparison.compare(
+        trials, case_table(store), baseline=baseline, metric=metric, level=level
+    )
+
+
+def show_comparison(comparison: Comparison) -> None:
+    """Print what was found, its tables, and what was left out."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console(highlight=False)
+    for sentence in comparison.sentences:
+        console.print(escape(sentence), soft_wrap=True)
+    for (task, backbone), rows in comparison.to_frame().groupby(["task", "backbone"], sort=False):
+        console.print(_sizes(f"{task} · {backbone}", rows, comparison))
+    console.print(_parameters(comparison.parameters))
+    if len(comparison.speed):
+        console.print(_speed(comparison.speed))
+    for warning in comparison.warnings:
+        console.print(escape(f"note: {warning}"), soft_wrap=True)
+
+
+def _sizes(title: str, rows: pd.DataFrame, comparison: Comparison) -> Table:
+    """Return sizes down and arms across."""
+    from rich.markup import escape
+
+    tests = int(comparison.ratios["p"].notna().sum())
+    table = _table(
+        f"{title}: error of an arm ÷ error of {comparison.baseline} ({comparison.metric}), and how "
+        f"many images of {comparison.baseline} n images are worth",
+        f"{comparison.level:.0%} intervals; ↓ ↑ lower or higher at p ≤ {1 - comparison.level:.2g}, "
+        f"corrected for {tests} tests",
+    )
+    table.add_column("n", justify="right")
+    arms = list(dict.fromkeys(rows["arm"]))
+    for arm in arms:
+        table.add_column(f"{escape(arm)}\n÷ error", justify="right")
+        table.add_column("\nworth", justify="right")
+    for size, of_size in rows.groupby("size"):
+        found = {row["arm"]: row for row in of_size.to_dict("records")}
+        cells = [
+            cell for arm in arms for cell in (_cells(found[arm]) if arm in found else ("", ""))
+        ]
+        table.add_row(str(size), *cells)
+    return table
+
+
+def _cells(row: dict[Any, Any]) -> tuple[str, str]:
+    ratio = f"{row['ratio']:.2f}{_interval(row['low_ratio'], row['high_ratio'], '.2f')}"
+    size = row["size"]
+    ends = (size * row["low_multiplier"], size * row["high_multiplier"])
+    worth = f"{row['bound']}{size * row['multiplier']:.1f}{_interval(*ends, '.1f')}"
+    return ratio + _TOLD.get(row["verdict"], ""), worth
+
+
+def _parameters(parameters: pd.DataFrame) -> Table:
+    table = _table(
+        "what of factor · n^−exponent + floor an arm moves",
+        "alone: share of the change that this parameter explains by itself",
+    )
+    for column in ("task", "network", "arm", "parameter"):
+        table.add_column(column)
+    for column in ("without", "with", "difference", "alone"):
+        table.add_column(column, justify="right")
+    for names, row in _named(parameters):
+        interval = _interval(row["low"], row["high"], ".3g") if row["identified"] else ""
+        table.add_row(
+            *(*names, row["parameter"]),
+            _number(row["baseline_value"], ".3g"),
+            _number(row["arm_value"], ".3g"),
+            f"{row['difference']:+.3g}{interval}" if row["identified"] else "not identified",
+            _number(row["alone"], ".0%"),
+        )
+    return table
+
+
+def _speed(speed: pd.DataFrame) -> Table:
+    table = _table(
+        "steps to the best checkpoint",
+        "at end: share of trials that were best at their last step, and might have gone on",
+    )
+    for column in ("task", "network", "arm"):
+        table.add_column(column)
+    for column in ("n", "without", "with", "ratio", "at end"):
+        table.add_column(column, justify="right")
+    for names, row in _named(speed):
+        table.add_row(
+            *(*names, str(row["size"])),
+            *(f"{row['baseline_steps']:.0f}", f"{row['arm_steps']:.0f}"),
+            f"{row['ratio']:.2f}{_interval(row['low'], row['high'], '.2g')}",
+            f"{row['at_end']:.0%}",
+        )
+    return table
+
+
+def _table(title: str, caption: str) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
+    return Table(
+        title=escape(title), caption=escape(caption), title_justify="left", caption_justify="left"
+    )
+
+
+def _named(table: pd.DataFrame) -> Iterator[tuple[list[str], dict[Any, Any]]]:
+    """Yield the names that a row is of, as text, and the row."""
+    from rich.markup import escape
+
+    for row in table.to_dict("records"):
+        yield [escape(row[name]) for name in ("task", "backbone", "arm")], row
+
+
+def _number(value: float, style: str) -> str:
+    return "" if math.isnan(value) else format(value, style)
+
+
+def _interval(low: float, high: float, style: str) -> str:
+    if math.isnan(low):
+        return ""
+    upper = "∞" if high == math.inf else format(high, style)
+    return f" ({format(low, style)}–{upper})"
+
+
+def _as_json(comparison: Comparison) -> str:
+    import json
+
+    tables = {
+        name: json.loads(getattr(comparison, name).to_json(orient="records", double_precision=15))
+        for name in _TABLES
+    }
+    texts = {"sentences": comparison.sentences, "warnings": comparison.warnings}
+    asked = {name: getattr(comparison, name) for name in ("baseline", "metric", "level")}
+    return json.dumps(asked | tables | texts)

@@ -1,0 +1,122 @@
+"""Learning curves of a run folder or of a CSV file, as `fit` and `forecast` take them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from medscale.laws import Fit
+
+SCORES = ("dice", "iou", "nsd", "accuracy", "auc", "f1", "score")
+"""Columns between 0 and 1 of which more is better; all others are errors."""
+
+_GROUPS = ("dataset", "task", "backbone", "arm")
+_REPLICATES = ("split", "replicate")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The trials of one curve.
+
+    Attributes:
+        name: Its groups, such as "lv res_unet none"; the file's name where there are none.
+        column: What was measured.
+        trials: Columns size, the measured one and, where there are any, split and replicate.
+    """
+
+    name: str
+    column: str
+    trials: pd.DataFrame
+
+    def law(self) -> Fit:
+        """Fit the curve.
+
+        Raises:
+            DataError: If no curve can be fitted to these trials.
+        """
+        from medscale.laws import fit
+        from medscale.laws.observations import errors_from_scores
+
+        values = self.trials[self.column]
+        errors = errors_from_scores(values) if self.column in SCORES else values
+        labels = [name for name in _REPLICATES if name in self.trials]
+        replicates = self.trials.groupby(labels).ngroup() if labels else None
+        return fit(self.trials["size"], errors, replicates=replicates)
+
+
+def read_curves(source: Path, column: str | None = None) -> Iterator[Curve]:
+    """Yield the curves of a run folder or of a CSV file, one for each arm, task and network.
+
+    Args:
+        source: Folder of a run, or a CSV file with columns size and, say, error or dice.
+        column: What is measured; None: dice of a run; of a file, error or the first known score.
+
+    Raises:
+        DataError: If the file is no such table.
+        StoreError: If the folder is no run, or none of its trials is done.
+    """
+    table = _run_table(source) if source.is_dir() else _file_table(source)
+    column = column or _default_column(source, table)
+    for name in ("size", column):
+        _require(source, table, name)
+    groups = [name for name in _GROUPS if name in table and table[name].notna().all()]
+    if source.is_dir():
+        groups.remove("dataset")
+    if not groups:
+        yield Curve(source.stem, column, table)
+        return
+    for names, trials in table.groupby(groups, sort=False):
+        yield Curve(" ".join(map(str, names)), column, trials)
+
+
+def _run_table(run: Path) -> pd.DataFrame:
+    from medscale.errors import StoreError
+    from medscale.report.tables import trial_table
+    from medscale.study.runstore import RunStore
+
+    store = RunStore(run)
+    store.study()
+    table = trial_table(store)
+    if table.empty:
+        raise StoreError(f"no trial of {run} is done yet: `medscale status {run}` shows more")
+    return table
+
+
+def _file_table(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    from medscale.errors import DataError
+
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path} got {type(error).__name__} ({error}), expected a run folder or a CSV file "
+            "with columns size and error"
+        ) from error
+    return table.rename(columns=lambda name: str(name).strip().lower())
+
+
+def _default_column(source: Path, table: pd.DataFrame) -> str:
+    from medscale.errors import DataError
+
+    for name in ("error", *SCORES):
+        if name in table:
+            return name
+    raise DataError(
+        f"{source} has columns {', '.join(map(str, table.columns))}, expected error, or a score "
+        "such as dice; name one with --column"
+    )
+
+
+def _require(source: Path, table: pd.DataFrame, name: str) -> None:
+    from medscale.errors import DataError, did_you_mean
+
+    if name not in table:
+        known = did_you_mean(name, map(str, table.columns))
+        raise DataError(f"{source} has no column {name!r}: {known}")

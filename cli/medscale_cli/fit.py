@@ -1,0 +1,101 @@
+"""`medscale fit`: the law of a learning curve."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from medscale.laws import Fit
+    from medscale_cli.curves import Curve
+
+
+def fit(
+    source: Annotated[
+        Path,
+        typer.Argument(help="Run folder, or a CSV file with columns size and error (or dice)."),
+    ],
+    column: Annotated[
+        str | None,
+        typer.Option(
+            help="What was measured, such as dice, bce or error; scores count as 1 − score.",
+            show_default="dice of a run; error, or a known score, of a file",
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object per curve.")] = False,
+) -> None:
+    """Fit scaling laws to every curve: families and weights, floor, predictions with intervals.
+
+    A file may have columns arm, task and backbone (one curve for each) and replicate.
+    """
+    import json as json_module
+
+    from rich.console import Console
+    from rich.markup import escape
+
+    from medscale_cli.curves import read_curves
+
+    console = Console(highlight=False)
+    for curve in read_curves(source, column):
+        law = curve.law()
+        if json:
+            typer.echo(json_module.dumps(_as_json(curve, law)))
+            continue
+        console.print(f"[bold]{escape(curve.name)}[/bold]", soft_wrap=True)
+        for warning in law.warnings:
+            console.print(f"  warning: {escape(warning)}", soft_wrap=True)
+        _print_families(console, law)
+        floor, low, high = law.floor
+        console.print(f"  floor {floor:.4g} (90 %: {low:.4g} to {high:.4g})")
+        console.print(f"  trusted up to n = {law.sizes[-1] * law.trusted_factor:.0f}\n")
+
+
+def _print_families(console: Any, law: Fit) -> None:
+    from rich.table import Table
+
+    table = Table("family", "weight", "parameters, at the largest size")
+    for family in law.families:
+        numbers = ", ".join(f"{name} {value:.3g}" for name, value in family.parameters.items())
+        table.add_row(family.title, f"{family.weight:.2f}", family.failure or numbers)
+    console.print(table)
+    table = Table("n", "error", "90 % of the mean", "90 % of a run", "observed")
+    observed = dict(zip(law.sizes, law.means, strict=True))
+    for n in (*law.sizes, *law.next_sizes):
+        (low, high), (run_low, run_high) = law.interval(n), law.interval(n, kind="run")
+        table.add_row(
+            f"{n:.0f}",
+            f"{law.predict(n):.4g}",
+            f"{low:.4g} to {high:.4g}",
+            f"{run_low:.4g} to {run_high:.4g}",
+            f"{observed[n]:.4g}" if n in observed else "",
+        )
+    console.print(table)
+
+
+def _as_json(curve: Curve, law: Fit) -> dict[str, Any]:
+    import math
+
+    return {
+        "curve": curve.name,
+        "column": curve.column,
+        "families": [
+            {
+                "name": family.name,
+                "weight": family.weight,
+                "parameters": family.parameters,
+                "miss": None if math.isnan(family.miss) else family.miss,
+                "failure": family.failure,
+            }
+            for family in law.families
+        ],
+        "floor": dict(zip(("estimate", "low", "high"), law.floor, strict=True)),
+        "trusted_factor": law.trusted_factor,
+        "predictions": [
+            {"n": float(n), "error": float(law.predict(n))}
+            | dict(zip(("low", "high"), map(float, law.interval(n)), strict=True))
+            for n in (*law.sizes, *law.next_sizes)
+        ],
+        "warnings": list(law.warnings),
+    }

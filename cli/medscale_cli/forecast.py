@@ -1,0 +1,89 @@
+"""`medscale forecast`: how many images a target needs."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def forecast(
+    source: Annotated[
+        Path,
+        typer.Argument(help="Run folder, or a CSV file with columns size and error (or dice)."),
+    ],
+    target: Annotated[
+        str, typer.Option(help="Score or error to reach, such as dice=0.90 or error=0.05.")
+    ],
+    level: Annotated[float, typer.Option(help="Level of the intervals.")] = 0.9,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object per curve.")] = False,
+) -> None:
+    """Say how many images each curve needs to reach a target, or why nobody can tell yet.
+
+    Sizes worth running next come with what the law expects of them.
+    """
+    import json as json_module
+
+    from rich.console import Console
+    from rich.markup import escape
+
+    from medscale_cli.curves import read_curves
+
+    column, error = _target(target)
+    console = Console(highlight=False)
+    for curve in read_curves(source, column):
+        law = curve.law()
+        answer = law.required(error, level)
+        low, high = law.interval(law.next_sizes, level)
+        following: list[dict[str, Any]] = [
+            {"n": n, "error": float(e), "low": float(a), "high": float(b)}
+            for n, e, a, b in zip(
+                law.next_sizes, law.predict(law.next_sizes), low, high, strict=True
+            )
+        ]
+        if json:
+            document = {
+                "curve": curve.name,
+                "target": target,
+                "status": answer.status,
+                "n": _finite(answer.n),
+                "low": _finite(answer.low),
+                "high": _finite(answer.high),
+                "sentence": answer.sentence,
+                "trusted_factor": law.trusted_factor,
+                "next_sizes": following,
+                "warnings": list(law.warnings),
+            }
+            typer.echo(json_module.dumps(document))
+            continue
+        console.print(f"[bold]{escape(curve.name)}[/bold]: {answer.sentence}", soft_wrap=True)
+        for warning in law.warnings:
+            console.print(f"  warning: {escape(warning)}", soft_wrap=True)
+        for size in following:
+            console.print("  n = {n}: error {error:.4g} ({low:.4g} to {high:.4g})".format_map(size))
+
+
+def _target(text: str) -> tuple[str, float]:
+    """Return the column and the error that a target such as dice=0.90 means."""
+    from medscale.errors import ConfigError
+    from medscale_cli.curves import SCORES
+
+    column, equals, number = text.partition("=")
+    try:
+        value = float(number)
+    except ValueError:
+        value = math.nan
+    if not equals or not math.isfinite(value):
+        raise ConfigError(f"--target got {text!r}, expected dice=0.90 or error=0.05")
+    column = column.strip().lower()
+    error = 1 - value if column in SCORES else value
+    if error <= 0 or (column in SCORES and value < 0):
+        expected = "a share below 1, such as 0.90" if column in SCORES else "an error above 0"
+        raise ConfigError(f"--target got {text!r}, expected {expected}")
+    return column, error
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,51 @@
+"""`medscale report`: one page that answers what runs were made for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders, such as runs/acdc-lv.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the page.", show_default="RUN/report, or report for several"),
+    ] = None,
+    dice: Annotated[
+        float, typer.Option(help="Dice that the forecast is asked for, between 0 and 1.")
+    ] = 0.9,
+    baseline: Annotated[
+        str | None,
+        typer.Option(help="Arm to compare with.", show_default="none, or the first"),
+    ] = None,
+    pictures: Annotated[
+        bool, typer.Option(help="Draw samples of the augmentations, from the prepared images.")
+    ] = True,
+) -> None:
+    """Write a page with curves, forecasts and comparisons, and its figures as PNG, SVG and CSV.
+
+    The page is one HTML file that opens from disk and asks no network; its first sentence is the
+    answer.
+
+    [bold]medscale report runs/acdc-lv runs/acdc-myo --out heart[/bold]
+    """
+    from medscale.data.sets import cache_folder
+    from medscale.errors import ConfigError, storing
+    from medscale.report.findings import find
+    from medscale.report.page import write_report
+    from medscale.report.pictures import gallery
+    from medscale_cli.progress import message_console
+
+    if not 0 < dice < 1:
+        raise ConfigError(f"--dice got {dice:g}, expected a number between 0 and 1, such as 0.9")
+    found = find(runs, baseline=baseline)
+    galleries = {run.name: gallery(run, cache_folder()) for run in found} if pictures else {}
+    folder = out or (runs[0] / "report" if len(found) == 1 else Path("report"))
+    with storing(folder):
+        page, *others = write_report(found, galleries, folder, target=dice)
+    console = message_console()
+    console.print(f"page     {page}", markup=False, soft_wrap=True)
+    console.print(f"files    {len(others)} beside it: figures as PNG, SVG and CSV, study files")

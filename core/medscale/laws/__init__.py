@@ -1,0 +1,6 @@
+"""Scaling laws of errors: fits, forecasts with intervals, and comparisons, on plain arrays."""
+
+from medscale.laws.forecast import Required
+from medscale.laws.law import Fit, fit
+
+__all__ = ["Fit", "Required", "fit"]

@@ -1,0 +1,151 @@
+"""Sampling variation of log mean errors over training subsets crossed with test subjects.
+
+All trials of a split are scored on the same test subjects, as readers of a multi-reader,
+multi-case study read the same cases. The variance of a mean is therefore that of Dorfman, Berbaum
+and Metz (1992) in the form of Hillis (2007, Stat Med 26:596–619): with trials in rows and subjects
+in columns, that of the row means plus what the column means vary beyond the interaction, by leaving
+out each trial and each subject. Any linear contrast of log means, between arms and between sizes,
+has its variance with all covariances that the pairing brings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from medscale.laws.pairing import PairedErrors
+
+
+class Contrasts(NamedTuple):
+    """Linear contrasts of log mean errors; each field is an array with one entry a contrast.
+
+    Attributes:
+        values: Estimates.
+        se: Their standard errors over new training subsets and new test subjects; NaN where there
+            is one trial only.
+        df: Satterthwaite's degrees of freedom.
+    """
+
+    values: np.ndarray
+    se: np.ndarray
+    df: np.ndarray
+
+    def margin(self, level: float) -> np.ndarray:
+        """Return half the width of the t-interval of that level."""
+        return np.asarray(stats.t.ppf(0.5 + level / 2, self.df) * self.se)
+
+    def p_values(self) -> np.ndarray:
+        """Return the two-sided p-value of each contrast being zero."""
+        # Arms with the very same errors cannot be told apart; 0/0 would say nothing.
+        safe = np.where(self.se > 0, self.se, 1.0)
+        ratio = np.where((self.se > 0) | (self.values == 0), self.values / safe, np.inf)
+        p = 2 * stats.t.sf(np.abs(ratio), self.df)
+        return np.where(np.isnan(self.se), np.nan, p)
+
+
+_LEAST_LEFT = 1e-12
+"""Least error of a curve without one of its trials or subjects, relative to that with it."""
+
+
+@dataclass(frozen=True)
+class LogMeans:
+    """Logs of mean errors, baseline's sizes first and then the arm's, and how they vary together.
+
+    Attributes:
+        values: (P,) with P = 2 K.
+        by_trial: (P, R) what each trial does to each value by the jackknife; the Gram matrix is the
+            covariance of row means.
+        by_subject: (P, S) the same of each test subject.
+        interaction: (P, R·S) the same of what rows and columns leave.
+        pairs: (P,) number of trials behind each value.
+    """
+
+    values: np.ndarray
+    by_trial: np.ndarray
+    by_subject: np.ndarray
+    interaction: np.ndarray
+    pairs: np.ndarray
+
+    @classmethod
+    def of(cls, paired: PairedErrors) -> LogMeans:
+        """Return the logs of the mean errors.
+
+        Args:
+            paired: Mean errors are positive at every size, with a pair at least.
+        """
+        pairs = paired.pairs
+        means = paired.errors.sum((2, 3)) / pairs
+        count = 2 * len(pairs)
+        return cls(
+            values=np.log(means).reshape(count),
+            by_trial=_jackknife(paired.errors.sum(3), paired.shares.sum(2)).reshape(count, -1),
+            by_subject=_jackknife(paired.errors.sum(2), paired.shares.sum(1)).reshape(count, -1),
+            interaction=_interaction(paired, means).reshape(count, -1),
+            pairs=np.tile(pairs, 2),
+        )
+
+    def contrasts(self, weights: np.ndarray) -> Contrasts:
+        """Return contrasts of the values.
+
+        Args:
+            weights: (C, P), a row per contrast.
+        """
+        trial, subject, interaction = (
+            ((weights @ part) ** 2).sum(1)
+            for part in (self.by_trial, self.by_subject, self.interaction)
+        )
+        beyond = np.maximum(subject - interaction, 0)
+        variance = trial + beyond
+        used = np.where(weights != 0, self.pairs, np.iinfo(self.pairs.dtype).max)
+        fewest = used.min(1)
+        variance[fewest < 2] = np.nan
+        trial_df = np.maximum(fewest - 1, 1)
+        subject_df = max(self.by_subject.shape[1] - 1, 1)
+        spread = trial**2 / trial_df + beyond**2 / subject_df
+        df = np.where(spread > 0, variance**2 / np.where(spread > 0, spread, 1), trial_df)
+        return Contrasts(weights @ self.values, np.sqrt(variance), df)
+
+    def covariance(self) -> np.ndarray:
+        """Return the (P, P) covariance of the values, with no negative eigenvalue."""
+        beyond = self.by_subject @ self.by_subject.T - self.interaction @ self.interaction.T
+        # As in `contrasts`, the subjects' part cannot take from what the trials say.
+        values, vectors = np.linalg.eigh(beyond)
+        clipped = (vectors * np.maximum(values, 0)) @ vectors.T
+        return np.asarray(self.by_trial @ self.by_trial.T + clipped)
+
+
+def _jackknife(errors: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Return what leaving out each trial, or each subject, does to the logs of mean errors.
+
+    Args:
+        errors: (2, K, N) summed errors of each.
+        shares: (K, N) their summed shares of the cases; zero where it is missing.
+
+    Returns:
+        (2, K, N) deviations, whose sum of squares is the jackknife's variance.
+    """
+    count = (shares > 0).sum(1)
+    left = errors.sum(2, keepdims=True) - errors
+    # Where the others make no error at all, everything hangs on this one.
+    left = np.maximum(left, _LEAST_LEFT * errors.sum(2, keepdims=True))
+    cases = shares.sum(1, keepdims=True) - shares
+    several = (shares > 0) & (count > 1)[:, None]
+    logs = np.where(several, np.log(left / np.where(several, cases, 1)), 0)
+    deviations = np.where(several, logs - (logs.sum(2) / np.maximum(count, 1))[..., None], 0)
+    return np.asarray(np.sqrt(1 - 1 / np.maximum(count, 1))[:, None] * deviations)
+
+
+def _interaction(paired: PairedErrors, means: np.ndarray) -> np.ndarray:
+    """Return (2, K, R, S) what is left of the linearised logs beyond trials and subjects."""
+    pairs, subjects = paired.pairs[:, None, None], paired.subjects
+    present = paired.shares > 0
+    influence = (paired.errors / means[..., None, None] - paired.shares) / pairs
+    of_trials = influence.sum(3, keepdims=True) * paired.shares
+    of_subjects = influence.sum(2, keepdims=True) / np.maximum(present.sum(1, keepdims=True), 1)
+    rest = influence - of_trials - np.where(present, of_subjects, 0)
+    # Rows and columns have taken their degrees of freedom.
+    free = np.maximum(pairs - 1, 1) * max(subjects - 1, 1)
+    return np.asarray(np.sqrt(pairs * subjects / free) * rest)

@@ -1,0 +1,146 @@
+"""How many annotations a target needs, how far a law is trusted, and what to run next."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from medscale.laws.families import Array
+
+_HORIZON = 1000.0
+"""Beyond this multiple of the largest size nothing is looked for."""
+
+_STEPS = 600
+_TRUSTED_HALF_WIDTH = math.log(1.25)
+_FARTHEST = 64.0
+"""A law is trusted while its 90 % interval is within ± 25 %, and never beyond this multiple."""
+
+Curve = Callable[[Array], tuple[Array, Array, Array]]
+"""Sizes → predicted mean error, lower end, upper end of its interval."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Required:
+    """Training-set size at which the mean error reaches a target.
+
+    Attributes:
+        target: The error asked for.
+        status: "reached" within the sizes that were run; "reachable" beyond them; "unreachable":
+            even the lower end of the interval stays above it; "not_identified": beyond what the
+            law is trusted for.
+        n: Estimate; NaN where the status gives none.
+        low: Lower end of the interval; NaN where the status gives none.
+        high: Upper end; infinite where it may never be reached.
+        sentence: The answer in words.
+    """
+
+    target: float
+    status: Literal["reached", "reachable", "unreachable", "not_identified"]
+    n: float
+    low: float
+    high: float
+    sentence: str
+
+
+def required(
+    target: float,
+    curve: Curve,
+    *,
+    sizes: Array,
+    floor: tuple[float, float, float],
+    trusted_factor: float,
+    following: tuple[int, ...],
+    level: float,
+) -> Required:
+    """Say at which size a curve reaches a target.
+
+    Args:
+        target: Mean error to reach.
+        curve: The law.
+        sizes: Sizes that were run, ascending (K,).
+        floor: Estimate and interval.
+        trusted_factor: Up to which multiple of the largest size a number is given.
+        following: Sizes to run next, for the advice.
+        level: Of the interval.
+    """
+    largest = float(sizes[-1])
+    grid = np.geomspace(sizes[0], largest * _HORIZON, _STEPS)
+    middle, lower, upper = (_crossing(grid, line, target) for line in curve(grid))
+    percent = f"{level:.0%} interval".replace("%", " %")
+    advice = " or ".join(f"{n}" for n in following)
+    if math.isinf(lower):
+        return Required(
+            target=target,
+            status="unreachable",
+            n=math.nan,
+            low=math.nan,
+            high=math.nan,
+            sentence=f"an error of {target:.3g} is unreachable by more images alone: floor at "
+            f"{floor[0]:.3g} ({floor[1]:.3g} to {floor[2]:.3g})",
+        )
+    if middle > largest * trusted_factor:
+        beyond = "" if math.isinf(middle) else f", perhaps near n = {_count(middle)}"
+        return Required(
+            target=target,
+            status="not_identified",
+            n=math.nan,
+            low=lower,
+            high=math.inf,
+            sentence=f"not identified by these sizes: an error of {target:.3g} lies beyond what "
+            f"n = {_count(sizes[0])} to {_count(largest)} tell (trusted up to n = "
+            f"{_count(largest * trusted_factor)}){beyond}; add n = {advice}",
+        )
+    interval = f"{_count(lower)} to {_count(upper)}"
+    if math.isinf(upper):
+        interval = f"{_count(lower)} or more, perhaps never; add n = {advice}"
+    return Required(
+        target=target,
+        status="reached" if middle <= largest else "reachable",
+        n=middle,
+        low=lower,
+        high=upper,
+        sentence=f"an error of {target:.3g} needs about n = {_count(middle)} "
+        f"({percent}: {interval})",
+    )
+
+
+def trusted_factor(curve: Curve, sizes: Array) -> float:
+    """Return up to which multiple of the largest size a law's 90 % interval is within ± 25 %.
+
+    Never more than the sizes span themselves.
+    """
+    factors = np.geomspace(1, min(_FARTHEST, float(sizes[-1] / sizes[0])), 100)
+    _, lower, upper = curve(sizes[-1] * factors)
+    wide = np.flatnonzero(np.log(upper / lower) / 2 > _TRUSTED_HALF_WIDTH)
+    return float(factors[max(wide[0] - 1, 0)] if len(wide) else factors[-1])
+
+
+def next_sizes(sizes: Array) -> tuple[int, ...]:
+    """Return the next two sizes worth running: on, in the steps of the last sizes.
+
+    What lies beyond the largest size is told by the largest sizes, so the next steps up teach
+    most; steps are at most doublings, so that the law is asked for no more than it can answer.
+    """
+    largest = sizes[-1]
+    step = float(np.clip(np.median(sizes[1:] / sizes[:-1]), math.sqrt(2), 2))
+    return tuple(math.ceil(largest * step**power) for power in (1, 2))
+
+
+def _crossing(grid: Array, line: Array, target: float) -> float:
+    """Return where a line first lies at or below a target, in the logarithm of both; or inf."""
+    below = np.flatnonzero(line <= target)
+    if not len(below):
+        return math.inf
+    place = int(below[0])
+    if place == 0:
+        return float(grid[0])
+    x, y = np.log(grid[place - 1 : place + 1]), np.log(line[place - 1 : place + 1])
+    return float(np.exp(np.interp(-math.log(target), -y, x)))
+
+
+def _count(n: float) -> str:
+    return f"{n:.3g}" if n >= 1e6 else f"{n:.0f}"

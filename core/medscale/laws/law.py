@@ -1,0 +1,188 @@
+"""A fitted learning curve: what it predicts, how surely, and what a target needs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from medscale.errors import DataError
+from medscale.laws import forecast, intervals
+from medscale.laws.averaging import Average, average
+from medscale.laws.families import Array
+from medscale.laws.forecast import Required
+from medscale.laws.observations import Observations, observe
+
+
+@dataclass(frozen=True, kw_only=True)
+class FamilyFit:
+    """One family in the average.
+
+    Attributes:
+        name: Identifier.
+        title: For people.
+        weight: Of the family, over all its readings.
+        parameters: By name, of its heaviest reading: error and slope at the largest size, floor,
+            and its shape.
+        miss: Root mean square error of ln error on held-out sizes; NaN where none was held out.
+        failure: Why there is no fit; empty where there is one.
+    """
+
+    name: str
+    title: str
+    weight: float
+    parameters: dict[str, float]
+    miss: float
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """An average of families, fitted to the trials of one curve.
+
+    Attributes:
+        warnings: One sentence each about what is odd in the data.
+    """
+
+    _seen: Observations = field(repr=False)
+    _average: Average = field(repr=False)
+    warnings: tuple[str, ...]
+
+    @property
+    def sizes(self) -> Array:
+        """Sizes that were run, ascending (K,)."""
+        return self._seen.sizes
+
+    @property
+    def means(self) -> Array:
+        """Observed mean error of each size (K,)."""
+        return self._seen.means
+
+    @cached_property
+    def families(self) -> tuple[FamilyFit, ...]:
+        """Every family: heaviest first, those that could not be fitted last."""
+        fits = [
+            FamilyFit(
+                name=family.name,
+                title=family.title,
+                weight=weight,
+                parameters=member.parameters,
+                miss=member.miss,
+            )
+            for family, weight, member in self._average.by_family()
+        ]
+        fits.sort(key=lambda fit: -fit.weight)
+        for failure in self._average.failures:
+            family = failure.family
+            fits.append(
+                FamilyFit(
+                    name=family.name,
+                    title=family.title,
+                    weight=0.0,
+                    parameters={},
+                    miss=math.nan,
+                    failure=failure.reason,
+                )
+            )
+        return tuple(fits)
+
+    def predict(self, n: ArrayLike) -> Array:
+        """Return the mean error at sizes n, in the shape of n."""
+        centre, _ = self._foretell(n)
+        return np.exp(centre)
+
+    def interval(
+        self, n: ArrayLike, level: float = 0.9, kind: Literal["mean", "run"] = "mean"
+    ) -> tuple[Array, Array]:
+        """Return the ends of an interval at sizes n, in the shape of n.
+
+        Args:
+            n: Training-set sizes.
+            level: Share of the time that the interval is to hold the truth.
+            kind: "mean", of the mean over runs; "run", of one new run.
+        """
+        _check_level(level)
+        centre, variance = self._foretell(n)
+        if kind == "run":
+            variance = variance + intervals.trial_variance(self._seen, np.log(_sizes(n)))
+        half = intervals.quantile(self._seen, level) * np.sqrt(variance)
+        return np.exp(centre - half), np.exp(centre + half)
+
+    @cached_property
+    def floor(self) -> tuple[float, float, float]:
+        """What no number of images removes: estimate and 90 % profile interval."""
+        return intervals.floor_interval(self._average, 0.9)
+
+    @cached_property
+    def trusted_factor(self) -> float:
+        """Up to which multiple of the largest size a prediction is trusted."""
+        return forecast.trusted_factor(self._curve(0.9), self.sizes)
+
+    @property
+    def next_sizes(self) -> tuple[int, ...]:
+        """Sizes worth running next."""
+        return forecast.next_sizes(self.sizes)
+
+    def required(self, target: float, level: float = 0.9) -> Required:
+        """Return at which size the mean error reaches a target, and how surely.
+
+        Raises:
+            DataError: If the target is no positive number.
+        """
+        _check_level(level)
+        if not (math.isfinite(target) and target > 0):
+            raise DataError(f"target got {target}, expected an error above 0, such as 1 − Dice")
+        return forecast.required(
+            target,
+            self._curve(level),
+            sizes=self.sizes,
+            floor=self.floor,
+            trusted_factor=self.trusted_factor,
+            following=self.next_sizes,
+            level=level,
+        )
+
+    def _curve(self, level: float) -> forecast.Curve:
+        def curve(n: Array) -> tuple[Array, Array, Array]:
+            return self.predict(n), *self.interval(n, level)
+
+        return curve
+
+    def _foretell(self, n: ArrayLike) -> tuple[Array, Array]:
+        sizes = _sizes(n)
+        x = np.log(sizes.ravel() / self.sizes[-1])
+        centre, variance = intervals.foretell(self._seen, self._average, x)
+        return centre.reshape(sizes.shape), variance.reshape(sizes.shape)
+
+
+def fit(sizes: ArrayLike, errors: ArrayLike, *, replicates: ArrayLike | None = None) -> Fit:
+    """Fit the learning curve of some trials.
+
+    Args:
+        sizes: Training-set size of each trial (T,).
+        errors: Error of each trial (T,), positive; for Dice and its like 1 − score.
+        replicates: Label of each trial's replicate (T,): trials of one replicate share their
+            nested training sets and err together.
+
+    Raises:
+        DataError: If no curve can be fitted: no two sizes, errors below 0 or not finite, a mean
+            error of 0, or one that surely rises.
+    """
+    seen = observe(sizes, errors, replicates)
+    return Fit(seen, average(seen), seen.warnings)
+
+
+def _sizes(n: ArrayLike) -> Array:
+    sizes = np.asarray(n, dtype=float)
+    if not (np.isfinite(sizes).all() and (sizes > 0).all()):
+        raise DataError(f"n got {n!r}, expected numbers of training images above 0")
+    return sizes
+
+
+def _check_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise DataError(f"level got {level}, expected a share between 0 and 1, such as 0.9")

@@ -1,0 +1,172 @@
+"""What a curve is fitted to: mean errors by size and how well each is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import t as student
+
+from medscale.errors import DataError
+from medscale.laws.noise import common_correlation, scatter_about_neighbours, shrunk_variance
+
+Array = NDArray[np.float64]
+
+_FEW_SIZES = 5
+_RISING = 0.975
+"""How sure it must be that the error rises before a curve is refused."""
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Mean errors at K sizes, in ascending order.
+
+    Attributes:
+        sizes: Training-set sizes (K,).
+        means: Mean error over the trials of each size (K,).
+        counts: Trials of each size (K,).
+        trial_variance: Variance of ln error of one trial, smoothed over sizes (K,).
+        correlation: Of the log means of two sizes that share replicates (K, K).
+        degrees: Degrees of freedom that the variances rest on.
+        warnings: One sentence each about what is odd.
+    """
+
+    sizes: Array
+    means: Array
+    counts: NDArray[np.intp]
+    trial_variance: Array
+    correlation: Array
+    degrees: float
+    warnings: tuple[str, ...]
+
+    @property
+    def single(self) -> bool:
+        """Whether there is one trial of each size, as along one training run."""
+        return bool((self.counts == 1).all())
+
+    @property
+    def log_sizes(self) -> Array:
+        """Logarithms of the sizes (K,)."""
+        return np.log(self.sizes)
+
+    @property
+    def log_means(self) -> Array:
+        """Logarithms of the mean errors (K,)."""
+        return np.log(self.means)
+
+    @property
+    def variance(self) -> Array:
+        """Variance of the log means (K,)."""
+        return self.trial_variance / self.counts
+
+
+def errors_from_scores(scores: ArrayLike) -> Array:
+    """Return 1 − score for a score between 0 and 1 of which more is better, such as Dice.
+
+    Raises:
+        DataError: If a score is no number between 0 and 1.
+    """
+    values = _vector(scores, "scores")
+    outside = values[(values < 0) | (values > 1)]
+    if len(outside):
+        hint = "; these look like per cent: divide by 100" if outside.max() > 1 else ""
+        raise DataError(f"scores got {outside[0]:g}, expected shares between 0 and 1{hint}")
+    return 1 - values
+
+
+def observe(
+    sizes: ArrayLike, errors: ArrayLike, replicates: ArrayLike | None = None
+) -> Observations:
+    """Check trials and gather them by size.
+
+    Args:
+        sizes: Training-set size of each trial, (T,).
+        errors: Error of each trial, (T,), in any positive unit.
+        replicates: Label of each trial's replicate, (T,): trials of one replicate have nested
+            training sets, so that their errors err together. None: every trial on its own.
+
+    Raises:
+        DataError: If no curve can be fitted to these.
+    """
+    n, error = _vector(sizes, "sizes"), _vector(errors, "errors")
+    labels = np.arange(len(n)) if replicates is None else np.asarray(replicates)
+    for name, other in (("errors", error), ("replicates", labels)):
+        if other.shape != n.shape:
+            raise DataError(
+                f"{name} got {len(other)} values for {len(n)} sizes, expected one for each trial"
+            )
+    _refuse_impossible(n, error)
+    order = np.lexsort((labels, error, n))
+    n, error, labels = n[order], error[order], labels[order]
+    levels, place, counts = np.unique(n, return_inverse=True, return_counts=True)
+    means = np.bincount(place, weights=error) / counts
+    if not means.all():
+        raise DataError(
+            f"the mean error at n = {levels[means == 0][0]:g} is 0, which no curve in logarithms "
+            "can reach; leave that size out, or give an error that is not rounded to 0"
+        )
+    relative = error / means[place] - 1
+    if (counts > 1).any():
+        squares = np.bincount(place, weights=relative**2).astype(float)
+        variance, degrees = shrunk_variance(np.log(levels), squares, (counts - 1).astype(float))
+        correlation = common_correlation(place, relative, labels)
+    else:
+        level, degrees = scatter_about_neighbours(np.log(levels), np.log(means))
+        variance, correlation = np.full(len(levels), level), np.eye(len(levels))
+    warnings = _oddities(levels, means, variance / counts)
+    return Observations(levels, means, counts, variance, correlation, degrees, warnings)
+
+
+def _vector(values: ArrayLike, name: str) -> Array:
+    try:
+        vector = np.asarray(values, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name} hold something that is no number: {error}") from error
+    if vector.ndim != 1 or not len(vector):
+        raise DataError(f"{name} have shape {vector.shape}, expected one value for each trial")
+    if not np.isfinite(vector).all():
+        place = int(np.flatnonzero(~np.isfinite(vector))[0])
+        raise DataError(
+            f"{name}[{place}] is {vector[place]}, expected a number; leave that trial out"
+        )
+    return vector
+
+
+def _refuse_impossible(sizes: Array, errors: Array) -> None:
+    if sizes.min() <= 0:
+        raise DataError(f"sizes got {sizes.min():g}, expected numbers of training images above 0")
+    if errors.min() < 0:
+        raise DataError(
+            f"errors got {errors.min():g}, expected none below 0; where they are 1 − score, the "
+            "scores must be shares between 0 and 1, not per cent"
+        )
+    if sizes.min() == sizes.max():
+        raise DataError(
+            f"all {len(sizes)} trials have n = {sizes[0]:g}, expected two sizes or more (better "
+            f"five); run n = {2 * sizes[0]:g} and {4 * sizes[0]:g}"
+        )
+
+
+def _oddities(sizes: Array, means: Array, variance: Array) -> tuple[str, ...]:
+    warnings = []
+    x, y = np.log(sizes), np.log(means)
+    weights = 1 / variance
+    x = x - np.average(x, weights=weights)
+    slope = (weights * x * y).sum() / (weights * x * x).sum()
+    # Scatter beyond the trials' own counts too: a curve need not be straight.
+    residual = y - np.average(y, weights=weights) - slope * x
+    excess = max(1.0, (weights * residual**2).sum() / max(1, len(x) - 2))
+    error = np.sqrt(excess / (weights * x * x).sum())
+    if slope > 0:
+        text = f"the error does not fall: {means[0]:.3g} at n = {sizes[0]:g}, {means[-1]:.3g} at "
+        text += f"n = {sizes[-1]:g}; if these are scores, give 1 − score"
+        if slope > error * student.ppf(_RISING, max(1, len(x) - 2)):
+            raise DataError(text)
+        warnings.append(text)
+    if len(sizes) < _FEW_SIZES:
+        warnings.append(
+            f"{len(sizes)} sizes say little about how the curve bends; expected {_FEW_SIZES} or "
+            "more"
+        )
+    return tuple(warnings)

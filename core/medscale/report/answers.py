@@ -1,0 +1,183 @@
+"""What a page says first: the answers, in sentences that need no statistics to be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from medscale.laws import Fit
+from medscale.laws.sentences import sentences
+from medscale.report.findings import LEVEL, ArmFinding, RunFindings, Setting
+from medscale.report.wording import count, interval, score
+
+_ENOUGH = 5
+"""Trainings at each size, of each arm."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettingAnswer:
+    """One line of the table of answers.
+
+    Attributes:
+        setting: Task and network.
+        best: The arm with the least error at the largest size.
+        dice: Its mean Dice there.
+        size: That size.
+        need: What the target needs with it.
+        saving: What its annotated images are worth, or "".
+    """
+
+    setting: Setting
+    best: str
+    dice: str
+    size: int
+    need: str
+    saving: str
+
+
+def headline(runs: Sequence[RunFindings], target: float) -> tuple[str, str]:
+    """Return the answer in one sentence, and a second one where the forecast needs more words.
+
+    It is of the first run's first task and network: what the best arm's images are worth, and how
+    many of them the target needs.
+
+    Args:
+        runs: What was found; at least one.
+        target: A Dice coefficient.
+    """
+    run, setting = runs[0], runs[0].settings[0]
+    prefix = f"{setting.title}: " if sum(len(run.settings) for run in runs) > 1 else ""
+    worth, need = saving(run, setting), needed(setting.best, target)
+    if worth and need.known:
+        return f"{prefix}{worth.rstrip('.')}; with {setting.best.arm}, {need.clause}.", ""
+    sentence = f"{need.clause[0].upper()}{need.clause[1:]}."
+    return (f"{prefix}{worth}", sentence) if worth else (f"{prefix}{sentence}", "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """What a target needs.
+
+    Attributes:
+        clause: In words.
+        known: Whether that is a number of images.
+    """
+
+    clause: str
+    known: bool
+
+
+def needed(finding: ArmFinding, target: float) -> Need:
+    """Return how many images a Dice coefficient needs with an arm."""
+    goal, law = f"Dice {score(target)}", finding.law
+    if law is None:
+        clause = f"these trials do not tell how many images {goal} needs"
+        return Need(clause=clause, known=False)
+    required = law.required(1 - target, LEVEL)
+    if required.status == "unreachable":
+        level = score(1 - law.floor[0])
+        clause = f"{goal} is out of reach: with more images it levels off near Dice {level}"
+    elif required.status == "not_identified":
+        least = f", but more than {count(required.low)}" if required.low > law.sizes[-1] else ""
+        clause = f"these sizes do not tell how many images {goal} needs{least}{_advice(law)}"
+    else:
+        ends = interval(required.low, required.high, count)
+        return Need(clause=f"{goal} needs about {count(required.n)} images{ends}", known=True)
+    return Need(clause=clause, known=False)
+
+
+def _advice(law: Fit) -> str:
+    sizes = " and ".join(str(size) for size in law.next_sizes)
+    return f"; trials with n = {sizes} would say more" if sizes else ""
+
+
+def setting_answers(run: RunFindings, target: float) -> tuple[SettingAnswer, ...]:
+    """Return one line for each task and network of a run."""
+    answers = []
+    for setting in run.settings:
+        best = setting.best
+        size = int(best.trials["size"].max())
+        error = best.trials.loc[best.trials["size"] == size, "error"].mean()
+        answers.append(
+            SettingAnswer(
+                setting=setting,
+                best=best.arm,
+                dice=score(1 - float(error)),
+                size=size,
+                need=needed(best, target).clause,
+                saving=saving(run, setting),
+            )
+        )
+    return tuple(answers)
+
+
+def saving(run: RunFindings, setting: Setting) -> str:
+    """Return what annotated images are worth with the best arm, as a sentence, or "".
+
+    Where no arm beats the baseline, it is of the one that comes next.
+    """
+    if run.comparison is None:
+        return ""
+    tables: dict[str, pd.DataFrame] = {}
+    for name in ("ratios", "overall", "efficiency", "parameters"):
+        table = getattr(run.comparison, name)
+        table = table[(table["task"] == setting.task) & (table["backbone"] == setting.backbone)]
+        if setting.best.arm != run.baseline:
+            table = table[table["arm"] == setting.best.arm]
+        tables[name] = table
+    return next(iter(sentences(**tables, baseline=run.baseline)), "")
+
+
+def cautions(runs: Sequence[RunFindings]) -> tuple[str, ...]:
+    """Return what a reader has to know before trusting the answers, each sentence once."""
+    said: dict[str, list[str]] = {}
+    for run in runs:
+        for sentence in _cautions(run):
+            said.setdefault(sentence, []).append(run.name)
+    return tuple(
+        sentence if len(names) == len(runs) else f"{', '.join(names)}: {sentence}"
+        for sentence, names in said.items()
+    )
+
+
+def _cautions(run: RunFindings) -> Iterator[str]:
+    done, planned = len(run.trials), len(run.plan)
+    if done < planned:
+        failed = f", {len(run.failures)} of them failed" if run.failures else ""
+        yield f"{planned - done} of {planned} planned trainings have no result{failed}."
+    least = int(run.trials.groupby(["task", "backbone", "arm", "size"], sort=False).size().min())
+    if least < _ENOUGH:
+        yield (
+            f"Some points rest on {least} training{'s' if least > 1 else ''}: with {_ENOUGH} or "
+            "more, differences between augmentations can be told from chance."
+        )
+    empty = int((run.trials["predicted"] == 0).sum())
+    if empty:
+        yield (
+            f"{empty} of {done} trained networks found nothing at all in any test image; they "
+            "count with their error, and are marked with a cross."
+        )
+    if run.trials["split"].nunique() == 1:
+        yield (
+            "All trainings share one set of test images from one source: nothing here says how "
+            "images of another hospital would fare."
+        )
+    if run.trouble:
+        yield run.trouble
+
+
+def facts(runs: Sequence[RunFindings]) -> str:
+    """Return one sentence for each run on what the answers rest on."""
+    return " ".join(_facts(run) for run in runs)
+
+
+def _facts(run: RunFindings) -> str:
+    sizes = sorted(set(run.trials["size"]))
+    span = f"{sizes[0]} to {sizes[-1]}" if len(sizes) > 1 else f"{sizes[0]}"
+    tests = run.cases[["case", "subject"]].drop_duplicates()
+    return (
+        f"{run.name}: {len(run.trials)} trainings on {span} annotated images, tested on "
+        f"{len(tests)} images of {tests['subject'].nunique()} subjects."
+    )

@@ -1,0 +1,36 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+
+def number(value: float) -> str:
+    """Return a score or an error with three significant digits, never as a power of ten."""
+    if math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞"
+    digits = 2 if value == 0 else max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:.{digits}f}"
+
+
+def score(value: float) -> str:
+    """Return a Dice coefficient with two digits, and with more where two would say 1."""
+    return f"{value:.2f}" if value < 0.995 or value == 1 else f"{value:.4f}"
+
+
+def count(value: float) -> str:
+    """Return a number of images: whole, and of two significant digits from 100 on."""
+    if not math.isfinite(value):
+        return number(value)
+    step = 10 ** max(0, math.floor(math.log10(max(value, 1))) - 1)
+    return f"{max(1, round(value / step) * step):,}".replace(",", "\u202f")
+
+
+def interval(low: float, high: float, form: Callable[[float], str] = number) -> str:
+    """Return " (low–high)", or nothing where there is no interval."""
+    if math.isnan(low) or math.isnan(high):
+        return ""
+    return f" (more than {form(low)})" if math.isinf(high) else f" ({form(low)}–{form(high)})"

@@ -1,0 +1,104 @@
+"""`medscale fit` and `medscale forecast`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from medscale_cli.__main__ import run
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    generator = np.random.default_rng(0)
+    rows = [
+        {
+            "size": n,
+            "dice": 0.9 - factor * n**-0.5 * np.exp(generator.normal() * 0.05),
+            "arm": arm,
+            "replicate": replicate,
+        }
+        for arm, factor in (("none", 0.5), ("red", 0.4))
+        for n in 2 ** np.arange(7)
+        for replicate in range(4)
+    ]
+    path = tmp_path / "curves.csv"
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return path
+
+
+def objects(text: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_each_arm_of_a_file_gets_a_law(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["fit", str(table)]) == 0
+    shown = capsys.readouterr().out
+    for text in ("none", "red", "power law + floor", "trusted up to", "observed", "256"):
+        assert text in shown
+
+
+def test_json_holds_weights_floor_and_predictions(
+    table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["fit", str(table), "--json"]) == 0
+    none, _red = objects(capsys.readouterr().out)
+    assert none["curve"] == "none"
+    assert isinstance(none["families"], list)
+    assert sum(family["weight"] for family in none["families"]) == pytest.approx(1)
+    assert isinstance(none["predictions"], list)
+    last = none["predictions"][-1]
+    assert last["n"] == 256
+    assert last["low"] < 0.1 + 0.5 / 16 < last["high"]
+
+
+def test_a_forecast_says_how_many(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["forecast", str(table), "--target", "dice=0.85"]) == 0
+    assert "none: an error of 0.15 needs about n =" in capsys.readouterr().out
+    assert run(["forecast", str(table), "--target", "dice=0.85", "--json"]) == 0
+    none, red = objects(capsys.readouterr().out)
+    assert none["low"] <= 100 <= none["high"]  # type: ignore[operator]
+    assert red["n"] < none["n"]  # type: ignore[operator]
+
+
+def test_a_forecast_says_what_cannot_be(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["forecast", str(table), "--target", "dice=0.999"]) == 0
+    shown = capsys.readouterr().out
+    assert "unreachable by more images alone: floor at" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--target", "dice"], "--target got 'dice', expected dice=0.90"),
+        (["--target", "dice=90"], "expected a share below 1"),
+        (["--target", "dise=0.9"], "has no column 'dise': did you mean dice?"),
+    ],
+)
+def test_wrong_targets_get_a_sentence(
+    table: Path, arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["forecast", str(table), *arguments]) == 1
+    assert sentence in capsys.readouterr().err
+
+
+def test_dice_in_per_cent_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "percent.csv"
+    path.write_text("size,dice\n1,60\n2,70\n4,80\n", encoding="utf-8")
+    assert run(["fit", str(path)]) == 1
+    assert "divide by 100" in capsys.readouterr().err
+
+
+def test_files_that_are_no_tables_get_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["fit", str(tmp_path / "absent.csv")]) == 1
+    assert "expected a run folder or a CSV file" in capsys.readouterr().err
+    path = tmp_path / "odd.csv"
+    path.write_text("a,b\n1,2\n", encoding="utf-8")
+    assert run(["fit", str(path)]) == 1
+    assert "expected error, or a score such as dice" in capsys.readouterr().err

@@ -1,0 +1,151 @@
+"""The face of the library: equivariances, recovery, intervals, floors and forecasts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from medscale.errors import DataError
+from medscale.laws import Fit, fit
+from medscale.laws.families import FAMILIES
+
+SIZES = np.repeat(2.0 ** np.arange(7), 5)
+REPLICATES = np.tile(np.arange(5), 7)
+BEYOND = np.array([128.0, 256.0])
+
+
+def trials(floor: float = 0.1, seed: int = 0, noise: float = 0.05) -> np.ndarray:
+    scatter = np.random.default_rng(seed).normal(size=len(SIZES)) * noise
+    return (floor + 0.5 * SIZES**-0.5) * np.exp(scatter)
+
+
+@pytest.fixture(scope="module")
+def law() -> Fit:
+    return fit(SIZES, trials(), replicates=REPLICATES)
+
+
+def test_a_truth_is_found_again(law: Fit) -> None:
+    truth = 0.1 + 0.5 * BEYOND**-0.5
+    np.testing.assert_allclose(law.predict(BEYOND), truth, rtol=0.1)
+    low, high = law.interval(BEYOND)
+    assert ((low < truth) & (truth < high)).all()
+    estimate, low_floor, high_floor = law.floor
+    assert low_floor <= 0.1 <= high_floor
+    assert low_floor <= estimate <= high_floor
+
+
+@settings(max_examples=10, deadline=None)
+@given(scale=st.floats(1e-3, 1e6), unit=st.floats(1e-3, 1e3), seed=st.integers(0, 99))
+def test_units_do_not_matter(scale: float, unit: float, seed: int) -> None:
+    plain, other = fit(SIZES, trials(seed=seed)), fit(SIZES * scale, trials(seed=seed) * unit)
+    np.testing.assert_allclose(
+        other.predict(BEYOND * scale), plain.predict(BEYOND) * unit, rtol=1e-4
+    )
+    np.testing.assert_allclose(other.floor, np.array(plain.floor) * unit, rtol=1e-2, atol=1e-12)
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 99))
+def test_the_order_of_trials_does_not_matter(law: Fit, seed: int) -> None:
+    order = np.random.default_rng(seed).permutation(len(SIZES))
+    other = fit(SIZES[order], trials()[order], replicates=REPLICATES[order])
+    np.testing.assert_array_equal(other.predict(BEYOND), law.predict(BEYOND))
+    np.testing.assert_array_equal(other.interval(BEYOND), law.interval(BEYOND))
+
+
+def test_predictions_beyond_the_sizes_fall(law: Fit) -> None:
+    assert (np.diff(law.predict(np.geomspace(64, 1e5, 50))) < 0).all()
+
+
+def test_intervals_widen_with_the_distance_and_a_run_s_are_wider(law: Fit) -> None:
+    n = np.array([64.0, 128.0, 256.0, 1024.0])
+    low, high = law.interval(n)
+    assert (np.diff(np.log(high / low)) > 0).all()
+    run_low, run_high = law.interval(n, kind="run")
+    assert ((run_low < low) & (run_high > high)).all()
+    wider = law.interval(n, level=0.99)
+    assert ((wider[0] < low) & (wider[1] > high)).all()
+
+
+def test_replicates_that_err_together_widen_the_interval() -> None:
+    common = np.random.default_rng(1).normal(size=5)[REPLICATES] * 0.2
+    errors = trials(noise=0.01) * np.exp(common)
+    widths = [
+        np.log(np.divide(*reversed(fit(SIZES, errors, replicates=labels).interval(64.0))))
+        for labels in (REPLICATES, None)
+    ]
+    assert widths[0] > 1.1 * widths[1]
+
+
+def test_families_are_named_and_their_weights_add_up_to_one(law: Fit) -> None:
+    assert {family.name for family in law.families} == {family.name for family in FAMILIES}
+    assert sum(family.weight for family in law.families) == pytest.approx(1)
+    for family in law.families:
+        assert family.parameters["error"] == pytest.approx(law.predict(64.0), rel=0.1)
+
+
+def test_families_that_foretell_badly_weigh_less() -> None:
+    weights = {f.name: f.weight for f in fit(SIZES, 0.5 * SIZES**-0.3).families}
+    assert weights["power"] > 3 * weights["exponential"]
+
+
+def test_means_are_those_of_the_trials(law: Fit) -> None:
+    np.testing.assert_array_equal(law.sizes, 2.0 ** np.arange(7))
+    np.testing.assert_allclose(law.means, trials().reshape(7, 5).mean(1))
+
+
+def test_within_the_sizes_the_law_keeps_to_what_was_seen() -> None:
+    # Far from any law at n = 1: a prediction there must not fight the data.
+    errors = trials(noise=0.02)
+    errors[SIZES == 1] *= 1.3
+    law = fit(SIZES, errors)
+    np.testing.assert_allclose(law.predict(1.0), law.means[0], rtol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [(0.3, "reached"), (0.15, "reachable"), (0.115, "not_identified"), (0.01, "unreachable")],
+)
+def test_targets_get_the_answer_that_the_data_allow(law: Fit, target: float, status: str) -> None:
+    answer = law.required(target)
+    assert answer.status == status
+    if status in ("reached", "reachable"):
+        assert answer.low <= (0.5 / (target - 0.1)) ** 2 <= answer.high
+        assert answer.low <= answer.n <= answer.high
+        assert f"n = {answer.n:.0f}" in answer.sentence
+    else:
+        assert np.isnan(answer.n)
+    if status == "unreachable":
+        assert "floor at" in answer.sentence
+    if status == "not_identified":
+        assert f"add n = {law.next_sizes[0]}" in answer.sentence
+
+
+def test_next_sizes_go_on_and_trust_ends_somewhere(law: Fit) -> None:
+    assert law.next_sizes == (128, 256)
+    assert 1 < law.trusted_factor <= 64
+    noisy = fit(SIZES, trials(noise=0.5))
+    assert noisy.trusted_factor < law.trusted_factor
+
+
+@pytest.mark.parametrize("n", [0.0, -3.0, np.nan])
+def test_impossible_sizes_are_refused(law: Fit, n: float) -> None:
+    with pytest.raises(DataError, match="n got"):
+        law.predict(n)
+
+
+def test_impossible_targets_and_levels_are_refused(law: Fit) -> None:
+    with pytest.raises(DataError, match="target got -1"):
+        law.required(-1)
+    with pytest.raises(DataError, match="level got 90"):
+        law.interval(128, level=90)
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_few_single_points_are_fitted_with_wide_intervals(count: int) -> None:
+    law = fit([1, 2, 4, 8][:count], [0.5, 0.4, 0.33, 0.28][:count])
+    low, high = law.interval(16)
+    assert 0 < low < law.predict(16) < high
+    assert law.warnings

@@ -1,0 +1,122 @@
+"""What the page says first is true of what was fitted, and honest where nothing was."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.core.report.synthetic_run import synthetic_run
+
+from medscale.laws import Required
+from medscale.report.answers import cautions, facts, headline, needed, setting_answers
+from medscale.report.findings import ArmFinding, find
+
+
+class Law:
+    """A law of sizes 1 to 16 that answers as it is told."""
+
+    sizes = np.array([1.0, 4.0, 16.0])
+    next_sizes = (32, 64)
+    floor = (0.2, 0.15, 0.25)
+
+    def __init__(self, **answer: Any) -> None:
+        self._answer: dict[str, Any] = dict.fromkeys(("n", "low", "high"), math.nan) | answer
+
+    def required(self, target: float, level: float) -> Required:
+        assert level == 0.95
+        return Required(target=target, sentence="", **self._answer)
+
+
+@pytest.mark.parametrize(
+    ("answer", "clause", "known"),
+    [
+        (
+            {"status": "reachable", "n": 48.2, "low": 35.1, "high": 80.4},
+            "Dice 0.90 needs about 48 images (35–80)",
+            True,
+        ),
+        (
+            {"status": "reachable", "n": 48.2, "low": 35.1, "high": math.inf},
+            "Dice 0.90 needs about 48 images (more than 35)",
+            True,
+        ),
+        (
+            {"status": "reached", "n": 9.0, "low": 7.0, "high": 12.0},
+            "Dice 0.90 needs about 9 images (7–12)",
+            True,
+        ),
+        (
+            {"status": "unreachable"},
+            "Dice 0.90 is out of reach: with more images it levels off near Dice 0.80",
+            False,
+        ),
+        (
+            {"status": "not_identified", "low": 2.0},
+            "these sizes do not tell how many images Dice 0.90 needs; trials with n = 32 and 64 "
+            "would say more",
+            False,
+        ),
+        (
+            {"status": "not_identified", "low": 51.2},
+            "these sizes do not tell how many images Dice 0.90 needs, but more than 51; trials "
+            "with n = 32 and 64 would say more",
+            False,
+        ),
+    ],
+)
+def test_what_a_target_needs(
+    tmp_path: Path, answer: dict[str, Any], clause: str, known: bool
+) -> None:
+    (run,) = find([synthetic_run(tmp_path / "run", sizes=(1, 4)).folder], baseline=None)
+    arm = run.settings[0].best
+    law: Any = Law(**answer)
+    need = needed(ArmFinding(arm=arm.arm, trials=arm.trials, law=law, trouble=""), 0.9)
+    assert (need.clause, need.known) == (clause, known)
+
+
+def test_without_a_law_nothing_is_forecast(tmp_path: Path) -> None:
+    (run,) = find([synthetic_run(tmp_path / "run", sizes=(4,)).folder], baseline=None)
+    assert run.settings[0].best.law is None
+    answer, forecast = headline([run], 0.9)
+    assert "do not tell how many images Dice 0.90 needs" in f"{answer} {forecast}".lower().replace(
+        "dice", "Dice"
+    )
+
+
+def test_the_best_arm_is_named_and_its_gain_told(tmp_path: Path) -> None:
+    (run,) = find([synthetic_run(tmp_path / "run").folder], baseline=None)
+    (answer,) = setting_answers(run, 0.9)
+    assert (answer.best, answer.size) == ("red", 16)
+    # Errors are 0.8 · n^-0.4, and 0.7 of that with red: one image is worth 0.7^(-1 / 0.4) = 2.4.
+    told = re.match(r"With red, (\d+) annotated images are worth ([\d.]+)", answer.saving)
+    assert told is not None
+    assert float(told[2]) / int(told[1]) == pytest.approx(2.4, abs=0.3)
+    assert float(answer.dice) == pytest.approx(1 - 0.7 * 0.8 * 16**-0.4, abs=0.01)
+
+
+def test_where_no_arm_beats_the_baseline_the_next_one_is_told_of(tmp_path: Path) -> None:
+    (run,) = find([synthetic_run(tmp_path / "run").folder], baseline="red")
+    (answer,) = setting_answers(run, 0.9)
+    assert answer.best == "red"
+    assert "With none" in answer.saving
+
+
+def test_cautions_say_each_thing_once(tmp_path: Path) -> None:
+    folders = [synthetic_run(tmp_path / name, replicates=2).folder for name in ("one", "two")]
+    folders.append(synthetic_run(tmp_path / "three", replicates=6, failed=1).folder)
+    said = cautions(find(folders, baseline=None))
+    assert len(said) == len(set(said)) == 3
+    assert said[0].startswith("one, two: Some points rest on 2 trainings")
+    assert said[1].startswith("All trainings share one set of test images")
+    assert said[2] == "three: 1 of 60 planned trainings have no result, 1 of them failed."
+
+
+def test_facts_count_trainings_images_and_people(tmp_path: Path) -> None:
+    runs = find([synthetic_run(tmp_path / "hearts").folder], baseline=None)
+    assert facts(runs) == (
+        "hearts: 50 trainings on 1 to 16 annotated images, tested on 6 images of 6 subjects."
+    )

@@ -1,0 +1,231 @@
+"""The page holds what was found, needs nothing else, and shows any name as text."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from tests.core.report.synthetic_run import synthetic_run
+
+from medscale.report.findings import find
+from medscale.report.page import render, write_report
+from medscale.report.page_charts import charts
+from medscale.report.pictures import Gallery, Picture
+from medscale.report.protocol import protocol
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"onload="alert(1)',
+    "' onmouseover='alert(1)",
+    "]]><svg onload=alert(1)>",
+    "</style><script>alert(1)</script>",
+    "</title></svg></script><img src=x onerror=alert(1)>",
+    "{{ 7 * 7 }}{% raw %}",
+    "&lt;b&gt;",
+)
+
+
+class Page(HTMLParser):
+    """A parsed page: its elements with attributes, and the text of each."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[tuple[str, str]] = []
+        self._open: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in ("meta", "input", "img"):
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag, f"</{tag}> closes another element"
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append((self._open[-1] if self._open else "", data))
+
+    def of(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    def text(self, *tags: str) -> str:
+        return " ".join(text for tag, text in self.texts if not tags or tag in tags)
+
+
+def report(folders: Sequence[Path], galleries: dict[str, Gallery] | None = None) -> str:
+    runs = find(folders, baseline=None)
+    protocols = {run.name: protocol(run) for run in runs}
+    return render(runs, charts(runs, 0.9), protocols, galleries or {}, target=0.9)
+
+
+def sections(page: Page) -> list[str]:
+    return [str(a["id"]) for a in page.of("section") if "id" in a]
+
+
+def test_the_page_has_every_figure(tmp_path: Path) -> None:
+    store = synthetic_run(tmp_path / "run", tasks=("lv", "rv"), backbones=("tiny", "wide"))
+    page = Page(report([store.folder]))
+    assert sections(page) == [
+        "answers",
+        "curve-dice",
+        "laws",
+        "efficiency",
+        "curve-bce",
+    ]
+    panels = [a for a in page.of("svg") if a.get("class") == "panel"]
+    assert len(panels) == 4 * 4
+    assert len({a["aria-label"] for a in panels}) == len(panels)
+
+
+def test_files_lie_beside_the_page(tmp_path: Path) -> None:
+    store = synthetic_run(tmp_path / "run", sizes=(1, 2, 4), replicates=2)
+    out = tmp_path / "out"
+    picture = Picture(name="samples-red", title="red", png=b"\x89PNG")
+    galleries = {"run": Gallery(samples=(picture,))}
+    files = write_report(find([store.folder], baseline=None), galleries, out, target=0.9)
+    assert files[0] == out / "report.html"
+    assert {path.relative_to(out).as_posix() for path in files[1:]} == {
+        "run-study.toml",
+        "figures/run-samples-red.png",
+        *(
+            f"figures/{chart}.{suffix}"
+            for chart in ("curve-dice", "laws", "efficiency", "curve-bce")
+            for suffix in ("png", "svg", "csv")
+        ),
+    }
+    assert all(path.stat().st_size for path in files)
+    assert len(pd.read_csv(out / "figures" / "curve-dice.csv")) == 6
+
+
+def test_marks_stand_where_the_table_says(tmp_path: Path) -> None:
+    """Marks of a law that falls by a constant factor lie on a straight line."""
+    store = synthetic_run(tmp_path / "run", arms=("none",), replicates=1)
+    html = report([store.folder])
+    section = html.split('id="curve-dice"')[1].split("</section>")[0]
+    marks = re.findall(r'class="mark" [^>]*translate\(([\d.]+),([\d.]+)\)" data-n="(\d+)"', section)
+    assert [int(n) for _, _, n in marks] == [1, 2, 4, 8, 16]
+    steps = [float(b[0]) - float(a[0]) for a, b in pairwise(marks)]
+    assert steps == pytest.approx([steps[0]] * 4, abs=0.2)
+    heights = [float(y) for _, y, _ in marks]
+    # Down the page is down the axis.
+    assert heights == sorted(heights)
+
+
+def test_the_first_sentence_is_the_answer(tmp_path: Path) -> None:
+    store = synthetic_run(tmp_path / "run")
+    page = Page(report([store.folder]))
+    answer = page.text("h1")
+    assert re.match(
+        r"With red, \d+ annotated images are worth [\d.]+ \([\d.–]+\) without it", answer
+    )
+    # 0.56 · n^-0.4 = 0.1 at n = 74.
+    said = f"{answer} {page.text('p')}"
+    assert "Dice 0.90 needs" in said or "how many images Dice 0.90 needs" in said
+    assert page.texts.index(("h1", answer)) == min(
+        index for index, (tag, text) in enumerate(page.texts) if tag in ("h1", "p") and text.strip()
+    )
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_any_name_is_text(tmp_path: Path, name: str) -> None:
+    store = synthetic_run(
+        tmp_path / "run",
+        dataset=name,
+        tasks=(name,),
+        arms=("none", name),
+        backbones=(name,),
+        sizes=(1, 2, 4),
+        replicates=2,
+        failed=1,
+        message=name,
+    )
+    picture = Picture(name="samples", title=name, png=b"\x89PNG")
+    html = report([store.folder], {"run": Gallery(samples=(picture,), missing=(name,))})
+    page = Page(html)
+    assert len(page.of("script")) == html.count("<script") == 1
+    assert len(page.of("style")) == 1
+    assert [attributes["src"] for attributes in page.of("img")] == [picture.source]
+    for tag, attributes in page.elements:
+        assert not [key for key in attributes if key.startswith("on")], tag
+    for tag in ("h1", "h3", "h4", "label", "td", "title", "dt", "dd", "li", "p"):
+        assert name in page.text(tag), tag
+
+
+def test_the_page_needs_no_network_and_runs_its_own_script_only(tmp_path: Path) -> None:
+    html = report([synthetic_run(tmp_path / "run").folder])
+    page = Page(html)
+    assert not re.findall(r"(?:https?:)?//[\w.-]+\.\w+", html)
+    assert not page.of("link")
+    assert not page.of("iframe")
+    policy = next(a["content"] for a in page.of("meta") if "http-equiv" in a)
+    assert policy is not None
+    script = html.split("<script>")[1].split("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert "default-src 'none'" in policy
+
+
+def test_fifty_curves_are_less_than_five_megabytes(tmp_path: Path) -> None:
+    tasks = [f"task{number}" for number in range(25)]
+    store = synthetic_run(tmp_path / "run", tasks=tasks, sizes=(1, 4, 16), replicates=2)
+    html = report([store.folder])
+    laws = html.split('id="laws"')[1].split("</section>")[0]
+    assert len(re.findall(r'class="arm ', laws)) == 50
+    assert len(html.encode()) < 5e6
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"replicates": 1}, "Some points rest on 1 training"),
+        ({"replicates": 2, "failed": 5}, "5 of 20 planned trainings have no result, 5 of them"),
+        ({"sizes": (4,)}, "Dice 0.90"),
+        ({"arms": ("none",)}, "There is one arm, none"),
+        ({"arms": ("red", "reg")}, "worth"),
+    ],
+)
+def test_small_runs_have_a_page_that_says_what_is_missing(
+    tmp_path: Path, changes: dict[str, Any], expected: str
+) -> None:
+    store = synthetic_run(tmp_path / "run", **changes)
+    page = Page(report([store.folder]))
+    assert expected in page.text()
+    assert "curve-dice" in sections(page)
+
+
+def test_failures_are_listed_with_their_words(tmp_path: Path) -> None:
+    store = synthetic_run(tmp_path / "run", failed=2, message="the network is not finite")
+    page = Page(report([store.folder]))
+    assert page.text("li").count("ValueError: the network is not finite (in recipe)") == 2
+
+
+def test_several_runs_share_the_page(tmp_path: Path) -> None:
+    one = synthetic_run(tmp_path / "a" / "hearts", tasks=("lv",))
+    two = synthetic_run(tmp_path / "b" / "hearts", tasks=("lv",), replicates=2)
+    three = synthetic_run(tmp_path / "lungs", dataset="thorax")
+    page = Page(report([one.folder, two.folder, three.folder]))
+    titles = page.text("h4")
+    assert "a-hearts · toys · lv · tiny" in titles
+    assert "b-hearts · toys · lv · tiny" in titles
+    assert "thorax · blob · tiny" in titles
+    assert "lungs · thorax" not in titles
+    # What holds for one of them says for which.
+    assert "b-hearts: Some points rest on 2 trainings" in page.text("p")
+
+
+def test_the_same_runs_give_the_same_page(tmp_path: Path) -> None:
+    store = synthetic_run(tmp_path / "run", sizes=(1, 2, 4), replicates=2)
+    assert report([store.folder]) == report([store.folder])
