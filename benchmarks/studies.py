@@ -50,7 +50,7 @@ def page(name: str, store: RunStore) -> str:
         "it.",
         _worth(dice),
         "## How it was made\n\n" + _protocol(store),
-        f"```sh\npython -m benchmarks.studies {name} --data DIR\n```",
+        f"To repeat it, or to go on with it: `python -m benchmarks.studies {name} --data DIR`.",
     ]
     if dice.warnings:
         parts.insert(-2, "\n".join(f"- {warning}" for warning in dice.warnings))

@@ -80,7 +80,15 @@ def test_commands_run(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MEDSCALE_DATA", str(tmp_path / "home"))
     arguments = shlex.split(line)[1:]
+    for folder in (argument for argument in arguments if argument.startswith("runs/")):
+        make_run(folder)
     assert run([*arguments, *smaller(arguments)]) == 0
+
+
+def make_run(folder: str) -> None:
+    """Make a run, for commands that look at one."""
+    study = ["--dataset", "phantom", "--aug", "none,red", "--replicates", "2"]
+    assert run(["run", *study, *smaller(["run", *study]), "--out", folder]) == 0
 
 
 SMALL = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +73,29 @@ def read_curves(source: Path, column: str | None = None) -> Iterator[Curve]:
         return
     for names, trials in table.groupby(groups, sort=False):
         yield Curve(" ".join(map(str, names)), column, trials)
+
+
+def parse_target(text: str) -> tuple[str, float]:
+    """Return the column and the error that a target such as dice=0.90 means.
+
+    Raises:
+        ConfigError: If the text has another form, or nothing can reach it.
+    """
+    from medscale.errors import ConfigError
+
+    column, equals, number = text.partition("=")
+    try:
+        value = float(number)
+    except ValueError:
+        value = math.nan
+    if not equals or not math.isfinite(value):
+        raise ConfigError(f"--target got {text!r}, expected dice=0.90 or error=0.05")
+    column = column.strip().lower()
+    error = 1 - value if column in SCORES else value
+    if error <= 0 or (column in SCORES and value < 0):
+        expected = "a share below 1, such as 0.90" if column in SCORES else "an error above 0"
+        raise ConfigError(f"--target got {text!r}, expected {expected}")
+    return column, error
 
 
 def _run_table(run: Path) -> pd.DataFrame:

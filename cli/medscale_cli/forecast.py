@@ -29,9 +29,9 @@ def forecast(
     from rich.console import Console
     from rich.markup import escape
 
-    from medscale_cli.curves import read_curves
+    from medscale_cli.curves import parse_target, read_curves
 
-    column, error = _target(target)
+    column, error = parse_target(target)
     console = Console(highlight=False)
     for curve in read_curves(source, column):
         law = curve.law()
@@ -63,26 +63,6 @@ def forecast(
             console.print(f"  warning: {escape(warning)}", soft_wrap=True)
         for size in following:
             console.print("  n = {n}: error {error:.4g} ({low:.4g} to {high:.4g})".format_map(size))
-
-
-def _target(text: str) -> tuple[str, float]:
-    """Return the column and the error that a target such as dice=0.90 means."""
-    from medscale.errors import ConfigError
-    from medscale_cli.curves import SCORES
-
-    column, equals, number = text.partition("=")
-    try:
-        value = float(number)
-    except ValueError:
-        value = math.nan
-    if not equals or not math.isfinite(value):
-        raise ConfigError(f"--target got {text!r}, expected dice=0.90 or error=0.05")
-    column = column.strip().lower()
-    error = 1 - value if column in SCORES else value
-    if error <= 0 or (column in SCORES and value < 0):
-        expected = "a share below 1, such as 0.90" if column in SCORES else "an error above 0"
-        raise ConfigError(f"--target got {text!r}, expected {expected}")
-    return column, error
 
 
 def _finite(value: float) -> float | None:

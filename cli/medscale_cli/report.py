@@ -14,9 +14,9 @@ def report(
         Path | None,
         typer.Option(help="Folder of the page.", show_default="RUN/report, or report for several"),
     ] = None,
-    dice: Annotated[
-        float, typer.Option(help="Dice that the forecast is asked for, between 0 and 1.")
-    ] = 0.9,
+    target: Annotated[
+        str, typer.Option(help="Dice that the forecast is asked for, such as dice=0.95.")
+    ] = "dice=0.90",
     baseline: Annotated[
         str | None,
         typer.Option(help="Arm to compare with.", show_default="none, or the first"),
@@ -37,15 +37,17 @@ def report(
     from medscale.report.findings import find
     from medscale.report.page import write_report
     from medscale.report.pictures import gallery
+    from medscale_cli.curves import parse_target
     from medscale_cli.progress import message_console
 
-    if not 0 < dice < 1:
-        raise ConfigError(f"--dice got {dice:g}, expected a number between 0 and 1, such as 0.9")
+    metric, error = parse_target(target)
+    if metric != "dice":
+        raise ConfigError(f"--target got {target!r}, and the page speaks of Dice: give dice=0.90")
     found = find(runs, baseline=baseline)
     galleries = {run.name: gallery(run, cache_folder()) for run in found} if pictures else {}
     folder = out or (runs[0] / "report" if len(found) == 1 else Path("report"))
     with storing(folder):
-        page, *others = write_report(found, galleries, folder, target=dice)
+        page, *others = write_report(found, galleries, folder, target=1 - error)
     console = message_console()
     console.print(f"page     {page}", markup=False, soft_wrap=True)
     console.print(f"files    {len(others)} beside it: figures as PNG, SVG and CSV, study files")

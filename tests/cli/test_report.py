@@ -49,7 +49,7 @@ def test_without_the_prepared_images_the_page_says_so(tmp_path: Path) -> None:
 
 def test_the_target_and_the_baseline_can_be_chosen(tmp_path: Path) -> None:
     synthetic_run(tmp_path / "run")
-    command = ["report", "run", "--out", "page", "--no-pictures", "--dice", "0.7"]
+    command = ["report", "run", "--out", "page", "--no-pictures", "--target", "dice=0.7"]
     assert run([*command, "--baseline", "red"]) == 0
     html = (tmp_path / "page" / "report.html").read_text(encoding="utf-8")
     assert "Dice 0.70" in html
@@ -61,7 +61,8 @@ def test_the_target_and_the_baseline_can_be_chosen(tmp_path: Path) -> None:
     ("arguments", "expected"),
     [
         (["nowhere"], "nowhere is no run folder"),
-        (["run", "--dice", "90"], "--dice got 90, expected a number between 0 and 1"),
+        (["run", "--target", "dice=90"], "--target got 'dice=90', expected a share below 1"),
+        (["run", "--target", "bce=0.1"], "--target got 'bce=0.1', and the page speaks of Dice"),
         (["run", "--baseline", "rde"], "no arm is called 'rde': did you mean red?"),
         (["run", "nowhere"], "nowhere is no run folder"),
     ],
