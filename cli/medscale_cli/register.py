@@ -86,11 +86,13 @@ def register(
     prepared = prepare(request, console)
     for trial in prepared.study.trials:
         for augmenter, view, order in registering(prepared, trial):
-            chosen = order[:sources]
             if verify:
                 _verify(augmenter, view, console)
                 continue
-            wanted = augmenter.wanted(view, chosen)
+            every = augmenter.wanted(view, order)
+            # An arm may register some images of the pool only.
+            chosen = [source for source in order if every.get(source)][:sources]
+            wanted = {source: every[source] for source in chosen}
             _fill(augmenter, view, wanted, console)
             _report(prepared, trial, augmenter, view, wanted, console)
 
@@ -140,7 +142,7 @@ def _fill(
     pairs = sum(map(len, wanted.values()))
     if not pairs:
         raise ConfigError(
-            "nothing can be registered ahead: with reg.targets=subset the targets of an image are "
+            "nothing can be registered ahead: with targets=subset the targets of an image are "
             "known only once a trial has its subset; `medscale run` registers them"
         )
     console.print(f"pairs    {pairs} of {len(wanted)} images to others, {len(view.indices)} in all")

@@ -57,6 +57,26 @@ def sentences(
     ]
 
 
+def saving(*, overall: pd.DataFrame, efficiency: pd.DataFrame, baseline: str) -> str:
+    """Return what images are worth with the arm that is shown to save most, or that none is.
+
+    Args:
+        overall: Of one task and network, as `Comparison` has it.
+        efficiency: The same.
+        baseline: Label of the arm compared with.
+    """
+    telling = [_telling(rows) for _, rows in efficiency.groupby("arm", sort=False)]
+    gains = [row for row in telling if row["low"] > 1 or math.isnan(row["low"])]
+    if gains:
+        return _worth(max(gains, key=lambda row: row["multiplier"]), baseline)
+    told = [row for row in overall.to_dict("records") if row["verdict"] == "lower"]
+    if told:
+        return _together(min(told, key=lambda row: row["ratio"]), baseline)
+    *others, last = [str(row["arm"]) for row in telling]
+    arms = f"{', '.join(others)} or {last}" if others else last
+    return f"No annotations are shown to be saved with {arms}."
+
+
 def _telling(rows: pd.DataFrame) -> Row:
     """Return the row of the largest size that has an interval without open end, and no forecast.
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import pandas as pd
-
 from medscale.laws import Fit
-from medscale.laws.sentences import sentences
+from medscale.laws.sentences import saving
 from medscale.report.findings import LEVEL, ArmFinding, RunFindings, Setting
 from medscale.report.wording import count, interval, score
 
@@ -26,7 +24,7 @@ class SettingAnswer:
         dice: Its mean Dice there.
         size: That size.
         need: What the target needs with it.
-        saving: What its annotated images are worth, or "".
+        saving: What is shown of what images are worth with one arm or another, or "".
     """
 
     setting: Setting
@@ -40,8 +38,8 @@ class SettingAnswer:
 def headline(runs: Sequence[RunFindings], target: float) -> tuple[str, str]:
     """Return the answer in one sentence, and a second one where the forecast needs more words.
 
-    It is of the first run's first task and network: what the best arm's images are worth, and how
-    many of them the target needs.
+    It is of the first run's first task and network: what is shown of what images are worth, and how
+    many of them the target needs with the best arm.
 
     Args:
         runs: What was found; at least one.
@@ -49,7 +47,7 @@ def headline(runs: Sequence[RunFindings], target: float) -> tuple[str, str]:
     """
     run, setting = runs[0], runs[0].settings[0]
     prefix = f"{setting.title}: " if sum(len(run.settings) for run in runs) > 1 else ""
-    worth, need = saving(run, setting), needed(setting.best, target)
+    worth, need = saved(run, setting), needed(setting.best, target)
     if worth and need.known:
         return f"{prefix}{worth.rstrip('.')}; with {setting.best.arm}, {need.clause}.", ""
     sentence = f"{need.clause[0].upper()}{need.clause[1:]}."
@@ -107,27 +105,23 @@ def setting_answers(run: RunFindings, target: float) -> tuple[SettingAnswer, ...
                 dice=score(1 - float(error)),
                 size=size,
                 need=needed(best, target).clause,
-                saving=saving(run, setting),
+                saving=saved(run, setting),
             )
         )
     return tuple(answers)
 
 
-def saving(run: RunFindings, setting: Setting) -> str:
-    """Return what annotated images are worth with the best arm, as a sentence, or "".
-
-    Where no arm beats the baseline, it is of the one that comes next.
-    """
+def saved(run: RunFindings, setting: Setting) -> str:
+    """Return what is shown of what annotated images are worth, as a sentence, or ""."""
     if run.comparison is None:
         return ""
-    tables: dict[str, pd.DataFrame] = {}
-    for name in ("ratios", "overall", "efficiency", "parameters"):
-        table = getattr(run.comparison, name)
-        table = table[(table["task"] == setting.task) & (table["backbone"] == setting.backbone)]
-        if setting.best.arm != run.baseline:
-            table = table[table["arm"] == setting.best.arm]
-        tables[name] = table
-    return next(iter(sentences(**tables, baseline=run.baseline)), "")
+    overall, efficiency = (
+        table[(table["task"] == setting.task) & (table["backbone"] == setting.backbone)]
+        for table in (run.comparison.overall, run.comparison.efficiency)
+    )
+    if efficiency.empty:
+        return ""
+    return saving(overall=overall, efficiency=efficiency, baseline=run.baseline)
 
 
 def cautions(runs: Sequence[RunFindings]) -> tuple[str, ...]:
