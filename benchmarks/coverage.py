@@ -1,6 +1,6 @@
 """How often the intervals of `medscale.laws` hold the truth, on curves whose truth is known.
 
-    python -m benchmarks.coverage [--repeats 20] [--families power,m4] [--sizes 5,7,9]
+    python -m benchmarks.coverage [--repeats 20] [--families power,m4] [--sizes 5,7,9] [--seed 0]
 
 For every family as truth, curves of random parameters (a generator with a fixed seed) with 5, 7
 and 9 doubling sizes and 5, 10 and 20 trials each, whose noise falls with n, are fitted. Prints,
@@ -8,11 +8,17 @@ for 90 % intervals: how often that of the mean holds the truth at 2 and 4 times 
 and that of a new run a new run; how wide they are; how often the interval of the required n holds
 the true one, for targets that the truth reaches at 1.5 to 4 times the largest size, where a number
 is given; how often a target below the true floor gets a number all the same; and CPU time per fit.
+
+    python -m benchmarks.coverage --fits 1000 [--processes 2]
+
+fits that many curves of 9 sizes × 20 trials in parallel and prints the largest memory of the
+processes as it grows, and CPU time per fit.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import resource
 import time
 from collections.abc import Callable, Iterator
@@ -117,7 +123,13 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=20, help="curves of each kind")
     parser.add_argument("--families", default=",".join(TRUTHS))
     parser.add_argument("--sizes", default="5,7,9")
+    parser.add_argument("--seed", type=int, default=0, help="of the curves")
+    parser.add_argument("--fits", type=int, help="only fit so many curves, in parallel")
+    parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
+    if arguments.fits:
+        in_parallel(arguments.fits, arguments.processes)
+        return
     print("| truth | sizes | mean 2× | mean 4× | run 2× | run 4× | width 2× | width 4× ", end="")
     print("| error 2× | error 4× | required n held, given | number below floor | CPU s |")
     print("|" + "---|" * 13)
@@ -126,7 +138,7 @@ def main() -> None:
             tally = Tally()
             for trials in (5, 10, 20):
                 for repeat in range(arguments.repeats):
-                    seed = [list(TRUTHS).index(name), count, trials, repeat]
+                    seed = [arguments.seed, list(TRUTHS).index(name), count, trials, repeat]
                     judge(tally, TRUTHS[name], count, trials, np.random.default_rng(seed))
             print(f"| {name} | {count} | {' | '.join(tally.row())} |", flush=True)
     print(f"\nlargest memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
@@ -170,6 +182,29 @@ def judge(
         tally.numbers_below_floor.append(
             law.required(0.9 * floor, LEVEL).status in ("reached", "reachable")
         )
+
+
+def in_parallel(fits: int, processes: int) -> None:
+    """Fit many curves in parallel and print the memory of the processes on the way."""
+    seconds, memory = [], 0.0
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        for done, (spent, used) in enumerate(pool.imap_unordered(fit_one, range(fits)), start=1):
+            seconds.append(spent)
+            memory = max(memory, used)
+            if done % max(1, fits // 10) == 0:
+                print(f"{done} fits: largest process {memory:.0f} MiB", flush=True)
+    print(f"CPU s per fit with intervals: mean {np.mean(seconds):.2f}, most {max(seconds):.2f}")
+
+
+def fit_one(seed: int) -> tuple[float, float]:
+    """Fit one curve of 9 sizes × 20 trials and return CPU seconds and MiB at most so far."""
+    generator = np.random.default_rng(seed)
+    n = np.repeat(2.0 ** np.arange(9), 20)
+    truth, _ = power_floor(generator, n[-1])
+    started = time.process_time()
+    fit(n, truth(n) * np.exp(generator.normal(size=len(n)) * 0.2)).interval(n[-1] * MULTIPLES)
+    spent = time.process_time() - started
+    return spent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

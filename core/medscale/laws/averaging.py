@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit
 
-from medscale.laws.families import FAMILIES, FLOOR, LEVEL, SLOPE, Array, Family
+from medscale.laws.families import (
+    EXPONENTIAL,
+    FAMILIES,
+    FLOOR,
+    LEVEL,
+    POWER,
+    SLOPE,
+    Array,
+    Family,
+)
 from medscale.laws.fitting import BatchFit
 from medscale.laws.observations import Observations
 from medscale.laws.rounds import READINGS, Reading, Rounds
 
-_USUAL_MISS, _USUAL_ORIGINS = 0.3, 4.0
-"""Usual error of a forecast over one doubling, in slopes, and how many origins it counts for."""
+_USUAL_MISS = 0.1
+"""Error over one doubling, in slopes, below which misses hardly tell members apart."""
 
-_LARGEST_TIE = 1.0
+_TRUST = 8.0
+"""How many misses that at the latest origin counts for, where many sizes lie before it."""
+
+_USUAL_MISFIT = 0.1
+"""By what share of the slope at N all members may be wrong together, as one origin would tell."""
+
+_RARE = {POWER: 0.1, EXPONENTIAL: 0.1}
+"""Weight before any data, beside 1: the extremes, no floor at all and a floor met at once."""
+
+_LARGEST_TIE = 0.2
 """Most that AICc may add to a log weight: it breaks ties and decides nothing else."""
 
 
@@ -66,12 +85,15 @@ class Average:
         weights: Of the members, adding up to 1 (M,).
         failures: Families that have no member.
         rounds: What the members were fitted to.
+        misfit: Share of the slope at N by which all members may be wrong together beyond N, as
+            they were beyond the origins.
     """
 
     members: tuple[Member, ...]
     weights: Array
     failures: tuple[Failure, ...]
     rounds: Rounds
+    misfit: float
 
     @property
     def error(self) -> float:
@@ -116,9 +138,8 @@ def average(seen: Observations) -> Average:
     """Fit every family under every reading and weigh them by what they foretold.
 
     For each origin, the sizes up to it are fitted and the next doubling is foretold. The weight
-    of a member is (Σ miss² + c)^(−m/2) over m origins: the likelihood of its misses where their
-    variance is unknown, with c for what is usual.
-
+    of a member is (Σ r miss² + c)^(−T Σ r / 2), with r the origin's credit: the likelihood of
+    its misses where their variance is unknown, with c for what is usual.
     """
     rounds = Rounds(seen)
     usual = (_USUAL_MISS * rounds.slopes[0]) ** 2 + seen.variance[-1]
@@ -131,11 +152,12 @@ def average(seen: Observations) -> Average:
         else:
             failures.append(Failure(family, "its least squares met numbers that are not finite"))
     ties = _ties(fits, len(seen.sizes))
-    members, scores = [], []
+    members, scores, missed = [], [], []
     for family, fitted in fits.items():
         squares = rounds.squared_misses(family, fitted)
-        score = -len(squares) / 2 * np.log(squares.sum(0) + _USUAL_ORIGINS * usual)
-        scores.append(score - ties[family])
+        score = -_TRUST * rounds.credit.sum() / 2 * np.log(rounds.credit @ squares + usual)
+        missed.append(squares)
+        scores.append(score + math.log(_RARE.get(family, 1.0)) - ties[family])
         theta = fitted.theta[: len(READINGS)].copy()
         theta[:, LEVEL] += seen.log_means[-1]
         covariance = rounds.covariance(family, fitted)
@@ -145,7 +167,10 @@ def average(seen: Observations) -> Average:
             for place, reading in enumerate(READINGS)
         ]
     weights = np.exp(np.concatenate(scores) - np.max(scores))
-    return Average(tuple(members), weights / weights.sum(), tuple(failures), rounds)
+    weights /= weights.sum()
+    misfits = rounds.misfits(np.concatenate(missed, axis=1) @ weights)
+    misfit = (rounds.credit @ misfits + _USUAL_MISFIT**2) / (rounds.credit.sum() + 1)
+    return Average(tuple(members), weights, tuple(failures), rounds, math.sqrt(misfit))
 
 
 def _ties(fits: dict[Family, BatchFit], sizes: int) -> dict[Family, Array]:

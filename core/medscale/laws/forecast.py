@@ -19,6 +19,9 @@ _TRUSTED_HALF_WIDTH = math.log(1.25)
 _FARTHEST = 64.0
 """A law is trusted while its 90 % interval is within ± 25 %, and never beyond this multiple."""
 
+SURE_OF_REACHING = 0.7
+"""Level of the interval whose upper end must reach a target, however late, to give a number."""
+
 Curve = Callable[[Array], tuple[Array, Array, Array]]
 """Sizes → predicted mean error, lower end, upper end of its interval."""
 
@@ -30,8 +33,8 @@ class Required:
     Attributes:
         target: The error asked for.
         status: "reached" within the sizes that were run; "reachable" beyond them; "unreachable":
-            even the lower end of the interval stays above it; "not_identified": beyond what the
-            law is trusted for.
+            even the lower end of the curve's interval, or of the floor's, stays above it;
+            "not_identified": beyond what the law is trusted for, or too likely below the floor.
         n: Estimate; NaN where the status gives none.
         low: Lower end of the interval; NaN where the status gives none.
         high: Upper end; infinite where it may never be reached.
@@ -49,6 +52,7 @@ class Required:
 def required(
     target: float,
     curve: Curve,
+    cautious: Curve,
     *,
     sizes: Array,
     floor: tuple[float, float, float],
@@ -61,6 +65,7 @@ def required(
     Args:
         target: Mean error to reach.
         curve: The law.
+        cautious: The law with the interval at `SURE_OF_REACHING`.
         sizes: Sizes that were run, ascending (K,).
         floor: Estimate and interval.
         trusted_factor: Up to which multiple of the largest size a number is given.
@@ -70,9 +75,10 @@ def required(
     largest = float(sizes[-1])
     grid = np.geomspace(sizes[0], largest * _HORIZON, _STEPS)
     middle, lower, upper = (_crossing(grid, line, target) for line in curve(grid))
+    surely = np.isfinite(_crossing(grid, cautious(grid)[2], target))
     percent = f"{level:.0%} interval".replace("%", " %")
     advice = " or ".join(f"{n}" for n in following)
-    if math.isinf(lower):
+    if math.isinf(lower) or target < floor[1]:
         return Required(
             target=target,
             status="unreachable",
@@ -82,8 +88,12 @@ def required(
             sentence=f"an error of {target:.3g} is unreachable by more images alone: floor at "
             f"{floor[0]:.3g} ({floor[1]:.3g} to {floor[2]:.3g})",
         )
-    if middle > largest * trusted_factor:
-        beyond = "" if math.isinf(middle) else f", perhaps near n = {_count(middle)}"
+    trusted = largest * trusted_factor
+    if middle > trusted or (middle > largest and not surely):
+        doubt = f"trusted up to n = {_count(trusted)}"
+        if middle <= trusted:
+            doubt = "it may lie below the floor"
+        near = "" if math.isinf(middle) else f", perhaps near n = {_count(middle)}"
         return Required(
             target=target,
             status="not_identified",
@@ -91,8 +101,7 @@ def required(
             low=lower,
             high=math.inf,
             sentence=f"not identified by these sizes: an error of {target:.3g} lies beyond what "
-            f"n = {_count(sizes[0])} to {_count(largest)} tell (trusted up to n = "
-            f"{_count(largest * trusted_factor)}){beyond}; add n = {advice}",
+            f"n = {_count(sizes[0])} to {_count(largest)} tell ({doubt}){near}; add n = {advice}",
         )
     interval = f"{_count(lower)} to {_count(upper)}"
     if math.isinf(upper):

@@ -11,15 +11,13 @@ from medscale.laws.averaging import Average
 from medscale.laws.families import FLOOR, LEVEL, Array
 from medscale.laws.observations import Observations
 
-_FORWARD_MISFIT = 0.1
-"""By what share of the slope at N every family may be wrong, all together, one ln n beyond N."""
-
 _MISFIT = 0.3
-"""The same before N, where it is known from what was seen."""
+"""By what share of the slope at N the law may be wrong one ln n before N."""
 
-_CALIBRATION = 0.7
+_CALIBRATION = 0.65
 """By what the standard deviation is multiplied: members share most of their doubts, so that the
-sum of all is too wide. Chosen by coverage on synthetic curves (`benchmarks/coverage.py`)."""
+sum of all is too wide. Chosen by coverage on synthetic curves, whose seeds `benchmarks/coverage.py`
+does not use."""
 
 _FLOOR_LOGITS = np.linspace(-6.0, 6.0, 25)
 
@@ -28,14 +26,15 @@ def foretell(seen: Observations, average: Average, x: Array) -> tuple[Array, Arr
     """Return ln error of the mean curve, and its variance, at x = ln(n / N), both (K,).
 
     The variance is that within members (trials and misfit, through each fit), that between
-    members, and a misfit that all share. Beyond N the last grows with the distance; before N,
-    what was seen makes good for it.
+    members, and a misfit that all share. Beyond N that is how far forecasts from smaller sizes of
+    this very curve went wrong; before N, what was seen makes good for it.
     """
     values, within = average.foretell(x)
     law = average.weights @ values
     between = average.weights @ (values - law) ** 2
     variance = _CALIBRATION**2 * (average.weights @ within + between)
-    misfit = (np.where(x > 0, _FORWARD_MISFIT, _MISFIT) * average.slope * x**2) ** 2
+    shared = np.where(x > 0, average.misfit * x, _MISFIT * x**2)
+    misfit = (average.slope * shared) ** 2
     observed = np.interp(x, average.rounds.x[0], seen.log_means)
     noise = np.interp(x, average.rounds.x[0], seen.variance)
     trust = np.where(x < 0, misfit / (misfit + noise), 0.0)

@@ -139,6 +139,7 @@ class Fit:
         return forecast.required(
             target,
             self._curve(level),
+            self._curve(forecast.SURE_OF_REACHING),
             sizes=self.sizes,
             floor=self.floor,
             trusted_factor=self.trusted_factor,

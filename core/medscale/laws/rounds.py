@@ -31,19 +31,24 @@ class Reading:
     looseness: float
 
 
-READINGS = (Reading("late points", 0.3, 2.0), Reading("whole curve", 0.03, 4.0))
+READINGS = (Reading("late points", 0.3, 1.0), Reading("whole curve", 0.03, 4.0))
 
 _SLOPE_MISFIT = 0.3
 _LEAST_SLOPE = 0.005
 _SLOPE_ROUNDS = 4
 
-_LEAST_TRAINING_SIZES = 3
+_SPENT = 3
+"""Sizes that level, slope and bend take up: an origin with no more foretells nothing."""
+
 _FIRST_GAP, _GAP = 1.6, 1.4
 """The first origin lies at N / 1.6 or below, each next one lower by 1.4 or more."""
 
 _LARGEST_ORIGINS = 6
 _HORIZON = 2.2
 """Held-out sizes count up to this multiple of the origin, and at least the nearest one."""
+
+_RECENCY = 0.5
+"""Distance in ln n over which an older origin counts e times less."""
 
 _HELD = 1e-3
 """Spread of a parameter that is held where its prior has it."""
@@ -52,7 +57,7 @@ _HELD = 1e-3
 def origins(sizes: Array) -> list[int]:
     """Return how many sizes are fitted in each round: all of them, then ever fewer."""
     cuts, limit = [len(sizes)], sizes[-1] / _FIRST_GAP
-    for count in range(len(sizes) - 1, _LEAST_TRAINING_SIZES - 1, -1):
+    for count in range(len(sizes) - 1, _SPENT, -1):
         if sizes[count - 1] <= limit:
             cuts.append(count)
             limit = sizes[count - 1] / _GAP
@@ -86,12 +91,20 @@ class Rounds:
 
     Rows come round by round, within each reading by reading; x and y are in the frame of the
     round's own largest size, and the weights of its held-out sizes are 0.
+
+    Attributes:
+        x: ln(n / the round's largest size), (B, K).
+        y: ln error less that at the round's largest size (B, K).
+        weights: Of each size in the fit (B, K).
+        slopes: How fast ln error falls with ln n at each round's largest size (1 + M,).
+        credit: How much the misses from each origin say about those from N (M,).
     """
 
     def __init__(self, seen: Observations) -> None:
         self._seen = seen
         x_rows, y_rows, weight_rows, slopes = [], [], [], []
-        for cut in origins(seen.sizes):
+        cuts = origins(seen.sizes)
+        for cut in cuts:
             x = seen.log_sizes - seen.log_sizes[cut - 1]
             y = seen.log_means - seen.log_means[cut - 1]
             crowd = crowding(x[:cut])
@@ -105,6 +118,10 @@ class Rounds:
                 y_rows.append(y)
                 weight_rows.append(weights)
             slopes.append(slope)
+        fitted = np.array(cuts[1:], dtype=int)
+        ends = seen.log_sizes[fitted - 1]
+        # The origins nearest to N ask what is asked at N, from nearly as many sizes.
+        self.credit = np.exp((ends - ends[:1]) / _RECENCY) * (1 - _SPENT / fitted)
         self.x, self.y = np.array(x_rows), np.array(y_rows)
         self.weights, self.slopes = np.array(weight_rows), np.array(slopes)
 
@@ -121,12 +138,31 @@ class Rounds:
     def squared_misses(self, family: Family, fitted: BatchFit) -> Array:
         """Return the mean squared error on what each round held out, by reading (M, R)."""
         later = slice(len(READINGS), None)
-        x, y, held_out = self.x[later], self.y[later], self.weights[later] == 0
+        foretold, _ = family.log_error(self.x[later], fitted.theta[later])
+        squares = self._held_out_mean((foretold - self.y[later]) ** 2)
+        return squares.reshape(-1, len(READINGS))
+
+    def misfits(self, squares: Array) -> Array:
+        """Return by which share of the slope at each origin a forecast missed, squared (M,).
+
+        Noise of what was held out is no miss.
+
+        Args:
+            squares: Mean squared error on what each round held out (M,).
+        """
+        rows = self.x[len(READINGS) :]
+        noise = self._held_out_mean(np.broadcast_to(self._seen.variance, rows.shape))
+        fall = self._held_out_mean(rows**2)[:: len(READINGS)] * self.slopes[1:] ** 2
+        shares: Array = np.maximum(squares - noise[:: len(READINGS)], 0) / fall
+        return shares
+
+    def _held_out_mean(self, values: Array) -> Array:
+        """Return the mean of values over what each row of the later rounds foretells."""
+        x, held_out = self.x[len(READINGS) :], self.weights[len(READINGS) :] == 0
         nearest = np.where(held_out, x, np.inf).min(axis=1, keepdims=True)
         judged = held_out & (x <= np.maximum(nearest, np.log(_HORIZON)))
-        foretold, _ = family.log_error(x, fitted.theta[later])
-        squares: Array = np.where(judged, (foretold - y) ** 2, 0.0).sum(1) / judged.sum(1)
-        return squares.reshape(-1, len(READINGS))
+        mean: Array = np.where(judged, values, 0.0).sum(1) / judged.sum(1)
+        return mean
 
     def covariance(self, family: Family, fitted: BatchFit) -> Array:
         """Return the covariance of the parameters fitted to all sizes, by reading (R, P, P).

@@ -91,6 +91,25 @@ def test_families_that_foretell_badly_weigh_less() -> None:
     assert weights["power"] > 3 * weights["exponential"]
 
 
+@pytest.mark.parametrize("name", ["shifted_floor", "m4", "bnsl"])
+def test_clean_curves_are_read_as_a_whole(name: str) -> None:
+    # A floor and an early bend that the late points alone would take for something else.
+    family = next(f for f in FAMILIES if f.name == name)
+    x = np.log(2.0 ** np.arange(11) / 512)
+    theta = np.array([[-1.0, np.log(0.1), 1.0, *(p.centre + p.spread for p in family.shape)]])
+    truth = np.exp(family.log_error(x[None], theta)[0][0])
+    law = fit(2.0 ** np.arange(10), truth[:-1])
+    assert law.predict(1024.0) == pytest.approx(truth[-1], rel=0.01)
+
+
+def test_no_number_is_given_below_the_floor_of_a_curve_that_has_flattened() -> None:
+    sizes = np.repeat(2.0 ** np.arange(9), 10)
+    noise = np.random.default_rng(5).normal(size=len(sizes)) * 0.05
+    law = fit(sizes, (0.1 + 0.5 * np.exp(-sizes / 60)) * np.exp(noise))
+    assert law.required(0.09).status in ("unreachable", "not_identified")
+    assert law.required(0.12).status == "reached"
+
+
 def test_means_are_those_of_the_trials(law: Fit) -> None:
     np.testing.assert_array_equal(law.sizes, 2.0 ** np.arange(7))
     np.testing.assert_allclose(law.means, trials().reshape(7, 5).mean(1))
