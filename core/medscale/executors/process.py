@@ -16,10 +16,14 @@ from medscale.protocols import PluginContext, WorkerExit, WorkOrder
 _POLL_SECONDS = 0.2
 _LOG_CHARACTERS = 4000
 
-MEMORY_SETTINGS = {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "4294967296"}
+MEMORY_SETTINGS = {
+    "MALLOC_MMAP_THRESHOLD_": "1073741824",
+    "MALLOC_TRIM_THRESHOLD_": "4294967296",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+}
 """glibc returns large blocks to the system at once, and a training step asks for the same ones
-again; keeping them is meant to save CPU time (benchmarks/memory_settings.py measures it). Other C
-libraries ignore it."""
+again; keeping them, in huge pages, saves CPU time (benchmarks/memory_settings.py measures it).
+What the user has set stays. Other C libraries ignore it."""
 
 
 class ProcessExecutor:
@@ -78,7 +82,11 @@ def _start(order: WorkOrder, worker: str, log: IO[bytes]) -> subprocess.Popen[by
         stdout=log,
         stderr=subprocess.STDOUT,
         # Read by the libraries when they start: too late for the worker to set.
-        env=os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads} | MEMORY_SETTINGS,
+        env={
+            **MEMORY_SETTINGS,
+            **os.environ,
+            **{"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
+        },
         # Ctrl-C reaches the coordinator alone, which then stops its workers in order.
         start_new_session=True,
     )
