@@ -85,7 +85,8 @@ def _start(order: WorkOrder, worker: str, log: IO[bytes]) -> subprocess.Popen[by
         env={
             **MEMORY_SETTINGS,
             **os.environ,
-            **{"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
+            "OMP_NUM_THREADS": threads,
+            "MKL_NUM_THREADS": threads,
         },
         # Ctrl-C reaches the coordinator alone, which then stops its workers in order.
         start_new_session=True,
