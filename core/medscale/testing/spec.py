@@ -24,8 +24,8 @@ HEAVY = ("torch", "numpy", "pydantic", "monai", "zarr", "scipy", "pandas", "matp
 """What no spec may import: `medscale list` would wait for it."""
 
 ALWAYS_THERE = frozenset(
-    {"filelock", "matplotlib", "medscale", "numpy", "pandas", "platformdirs", "pooch", "pyarrow"}
-    | {"pydantic", "rich", "scipy", "stevedore", "tomli_w", "torch", "typer", "zarr"}
+    {"filelock", "jinja2", "matplotlib", "medscale", "numpy", "pandas", "platformdirs", "pooch"}
+    | {"pyarrow", "pydantic", "rich", "scipy", "stevedore", "tomli_w", "torch", "typer", "zarr"}
 )
 """Top-level modules that come with medscale, so that no plugin has to list them in `requires`."""
 

@@ -209,8 +209,9 @@ def test_red_and_reg_are_one_deformation(filled: Path) -> None:
     generator = _generator()
     # The baseline draws first, whatever its options.
     augment(batch, [], STILL, generator)
-    first, then = red.displacements(batch, generator), reg.displacements(batch, generator)
-    then = resized(then, (SIZE, SIZE))
+    # What is in the output's frame comes last, wherever it stands in the arm.
+    then, first = red.displacements(batch, generator), reg.displacements(batch, generator)
+    first = resized(first, (SIZE, SIZE))
     once = warp(batch.images, compose(first, then))
     torch.testing.assert_close(together.images, once, atol=1e-3, rtol=0)
     masks = (warp(batch.masks, compose(first, then)) >= 0.5).float()
