@@ -22,8 +22,9 @@ MEMORY_SETTINGS = {
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
 """glibc returns large blocks to the system at once, and a training step asks for the same ones
-again; keeping them, in huge pages, saves CPU time (benchmarks/memory_settings.py measures it).
-What the user has set stays. Other C libraries ignore it."""
+again; keeping them, in huge pages, saves CPU time (docs/benchmarks.md; what is measured there with
+benchmarks/memory_settings.py is older than the huge pages). What the user has set stays. Other C
+libraries ignore it."""
 
 
 class ProcessExecutor:
