@@ -184,6 +184,11 @@ def slice_position(index: int, count: int) -> float:
     return index / (count - 1) if count > 1 else 0.5
 
 
+def in_middle_third(position: float) -> bool:
+    """Return whether a slice position, from 0 to 1, lies in the middle third of its volume."""
+    return 1 / 3 <= position <= 2 / 3
+
+
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
     """Turn what nibabel raises on a bad file into a `DataError` that names it."""

@@ -133,6 +133,13 @@ def test_every_takes_each_kth_slice(task: Path) -> None:
     assert {case.subject for case in cases} == {"b_01", "b_02"}
 
 
+def test_mid_takes_the_middle_third(task: Path) -> None:
+    chosen = {case.id for case in dataset(task, axis=0, slices="mid").cases()}
+    every = dataset(task, axis=0).cases()
+    assert chosen == {case.id for case in every if 1 / 3 <= (case.position or 0) <= 2 / 3}
+    assert 0 < len(chosen) < len(every)
+
+
 def test_volumes_are_whole_cases(task: Path) -> None:
     made = dataset(task, dims=3)
     cases = made.cases()
@@ -304,7 +311,13 @@ def test_a_foreign_case_is_refused(task: Path) -> None:
 def test_options_come_as_text_and_are_checked() -> None:
     options = validate(DecathlonOptions, {"dims": "2", "axis": "1", "every": "4"}, "decathlon")
     assert (options.dims, options.axis, options.every) == (2, 1, 4)
-    for values in ({"dims": "4"}, {"axis": 3}, {"every": 0}, {"dims": 3, "every": 2}):
+    for values in (
+        {"dims": "4"},
+        {"axis": 3},
+        {"every": 0},
+        {"dims": 3, "every": 2},
+        {"dims": 3, "slices": "mid"},
+    ):
         with pytest.raises(ConfigError, match="decathlon"):
             validate(DecathlonOptions, values, "decathlon")
 

@@ -11,6 +11,7 @@ from medscale.data.cases import Case, Sample, Task
 from medscale.data.nifti import (
     SPATIAL_AXES,
     cut_slice,
+    in_middle_third,
     read_nifti_shape,
     read_volume,
     slice_position,
@@ -22,8 +23,6 @@ from medscale_dataset_acdc.patients import read_patients
 
 SHORT_AXIS = 2
 """The array axis along which ACDC volumes are stacked, with 5 to 10 mm between slices."""
-
-_MIDDLE_THIRD = (1 / 3, 2 / 3)
 
 # Absent is normal: the right ventricle ends before the apex, and basal slices may hold atrium only.
 _TASKS = MappingProxyType(
@@ -88,7 +87,7 @@ class AcdcDataset:
 
     def _find_slices(self) -> Iterator[tuple[Case, int]]:
         phases = ("ed", "es") if self._config.phases == "both" else (self._config.phases,)
-        low, high = _MIDDLE_THIRD if self._config.slices == "mid" else (0.0, 1.0)
+        all_of_them = self._config.slices == "all"
         for patient in read_patients(self._folder(), include_testing=self._config.include_testing):
             for phase in phases:
                 image, label = patient.files(phase)
@@ -103,7 +102,7 @@ class AcdcDataset:
                 stem = image.name.removesuffix(".nii.gz")
                 for index in range(shape[SHORT_AXIS]):
                     position = slice_position(index, shape[SHORT_AXIS])
-                    if low <= position <= high:
+                    if all_of_them or in_middle_third(position):
                         case = Case(
                             id=f"{stem}_z{index:02d}",
                             subject=patient.name,

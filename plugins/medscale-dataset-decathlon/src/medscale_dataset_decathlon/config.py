@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -29,9 +29,14 @@ class DecathlonOptions(Options):
         ge=1,
         description="Take every k-th slice of a volume, from the first on. For dims=2.",
     )
+    slices: Literal["all", "mid"] = Field(
+        default="all",
+        description="Slices of each volume: all of them, or the middle third (position 1/3 to "
+        "2/3). For dims=2.",
+    )
 
     @model_validator(mode="after")
     def _slices_only(self) -> Self:
-        if self.dims == 3 and (self.axis, self.every) != (2, 1):
-            raise ValueError("axis and every choose slices, expected dims=2 with them")
+        if self.dims == 3 and (self.axis, self.every, self.slices) != (2, 1, "all"):
+            raise ValueError("axis, every and slices choose slices, expected dims=2 with them")
         return self

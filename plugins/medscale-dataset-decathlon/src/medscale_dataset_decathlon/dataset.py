@@ -13,6 +13,7 @@ from medscale.data.nifti import (
     SPATIAL_AXES,
     as_float32,
     cut_slice,
+    in_middle_third,
     read_nifti_shape,
     read_volume,
     slice_position,
@@ -104,10 +105,13 @@ class DecathlonDataset:
                     f"{image} has {len(shape)} axes, expected 3, or 4 with its channels last"
                 )
             for index in range(0, shape[axis], self._config.every):
+                position = slice_position(index, shape[axis])
+                if self._config.slices == "mid" and not in_middle_third(position):
+                    continue
                 case = Case(
                     id=f"{name}_{'xyz'[axis]}{index:03d}",
                     subject=name,
-                    position=slice_position(index, shape[axis]),
+                    position=position,
                     files=(image, label),
                 )
                 yield case, index
