@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -73,37 +73,35 @@ def show_comparison(comparison: Comparison) -> None:
     console = Console(highlight=False)
     for sentence in comparison.sentences:
         console.print(escape(sentence), soft_wrap=True)
-    for (task, backbone), rows in comparison.to_frame().groupby(["task", "backbone"], sort=False):
-        console.print(_sizes(f"{task} · {backbone}", rows, comparison))
-    console.print(_parameters(comparison.parameters))
-    if len(comparison.speed):
-        console.print(_speed(comparison.speed))
+    for place, sizes in comparison.to_frame().groupby(["task", "backbone"], sort=False):
+        title = " · ".join(place)
+        console.print(_sizes(title, sizes, comparison))
+        console.print(_parameters(title, _at(place, comparison.parameters)))
+        speed = _at(place, comparison.speed)
+        if len(speed):
+            console.print(_speed(title, speed))
     for warning in comparison.warnings:
         console.print(escape(f"note: {warning}"), soft_wrap=True)
 
 
-def _sizes(title: str, rows: pd.DataFrame, comparison: Comparison) -> Table:
-    """Return sizes down and arms across."""
-    from rich.markup import escape
+def _at(place: tuple[str, str], table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a task and network."""
+    return table[(table["task"] == place[0]) & (table["backbone"] == place[1])]
 
+
+def _sizes(title: str, rows: pd.DataFrame, comparison: Comparison) -> Table:
+    """Return sizes down, and at each of them the arms."""
     tests = int(comparison.ratios["p"].notna().sum())
     table = _table(
         f"{title}: error of an arm ÷ error of {comparison.baseline} ({comparison.metric}), and how "
         f"many images of {comparison.baseline} n images are worth",
         f"{comparison.level:.0%} intervals; ↓ ↑ lower or higher at p ≤ {1 - comparison.level:.2g}, "
         f"corrected for {tests} tests",
+        left=("n", "arm"),
+        right=("÷ error", "worth"),
     )
-    table.add_column("n", justify="right")
-    arms = list(dict.fromkeys(rows["arm"]))
-    for arm in arms:
-        table.add_column(f"{escape(arm)}\n÷ error", justify="right")
-        table.add_column("\nworth", justify="right")
-    for size, of_size in rows.groupby("size"):
-        found = {row["arm"]: row for row in of_size.to_dict("records")}
-        cells = [
-            cell for arm in arms for cell in (_cells(found[arm]) if arm in found else ("", ""))
-        ]
-        table.add_row(str(size), *cells)
+    for keys, row in _by(rows, "size", "arm"):
+        table.add_row(*keys, *_cells(row))
     return table
 
 
@@ -115,19 +113,17 @@ def _cells(row: dict[Any, Any]) -> tuple[str, str]:
     return ratio + _TOLD.get(row["verdict"], ""), worth
 
 
-def _parameters(parameters: pd.DataFrame) -> Table:
+def _parameters(title: str, parameters: pd.DataFrame) -> Table:
     table = _table(
-        "what of factor · n^−exponent + floor an arm moves",
+        f"{title}: what of factor · n^−exponent + floor an arm moves",
         "alone: share of the change that this parameter explains by itself",
+        left=("arm", "parameter"),
+        right=("without", "with", "difference", "alone"),
     )
-    for column in ("task", "network", "arm", "parameter"):
-        table.add_column(column)
-    for column in ("without", "with", "difference", "alone"):
-        table.add_column(column, justify="right")
-    for names, row in _named(parameters):
+    for keys, row in _by(parameters, "arm", "parameter"):
         interval = _interval(row["low"], row["high"], ".3g") if row["identified"] else ""
         table.add_row(
-            *(*names, row["parameter"]),
+            *keys,
             _number(row["baseline_value"], ".3g"),
             _number(row["arm_value"], ".3g"),
             f"{row['difference']:+.3g}{interval}" if row["identified"] else "not identified",
@@ -136,18 +132,16 @@ def _parameters(parameters: pd.DataFrame) -> Table:
     return table
 
 
-def _speed(speed: pd.DataFrame) -> Table:
+def _speed(title: str, speed: pd.DataFrame) -> Table:
     table = _table(
-        "steps to the best checkpoint",
+        f"{title}: steps to the best checkpoint",
         "at end: share of trials that were best at their last step, and might have gone on",
+        left=("arm", "n"),
+        right=("without", "with", "ratio", "at end"),
     )
-    for column in ("task", "network", "arm"):
-        table.add_column(column)
-    for column in ("n", "without", "with", "ratio", "at end"):
-        table.add_column(column, justify="right")
-    for names, row in _named(speed):
+    for keys, row in _by(speed, "arm", "size"):
         table.add_row(
-            *(*names, str(row["size"])),
+            *keys,
             *(f"{row['baseline_steps']:.0f}", f"{row['arm_steps']:.0f}"),
             f"{row['ratio']:.2f}{_interval(row['low'], row['high'], '.2g')}",
             f"{row['at_end']:.0%}",
@@ -155,21 +149,29 @@ def _speed(speed: pd.DataFrame) -> Table:
     return table
 
 
-def _table(title: str, caption: str) -> Table:
+def _table(title: str, caption: str, *, left: Sequence[str], right: Sequence[str]) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    return Table(
+    table = Table(
         title=escape(title), caption=escape(caption), title_justify="left", caption_justify="left"
     )
+    for name in left:
+        table.add_column(name, justify="right" if name == "n" else "left")
+    for name in right:
+        table.add_column(name, justify="right")
+    return table
 
 
-def _named(table: pd.DataFrame) -> Iterator[tuple[list[str], dict[Any, Any]]]:
-    """Yield the names that a row is of, as text, and the row."""
+def _by(rows: pd.DataFrame, first: str, then: str) -> Iterator[tuple[list[str], dict[Any, Any]]]:
+    """Yield the rows group by group with what they are of, the group named once."""
     from rich.markup import escape
 
-    for row in table.to_dict("records"):
-        yield [escape(row[name]) for name in ("task", "backbone", "arm")], row
+    for group, members in rows.groupby(first, sort=False):
+        name = str(group)
+        for row in members.to_dict("records"):
+            yield [escape(name), escape(str(row[then]))], row
+            name = ""
 
 
 def _number(value: float, style: str) -> str:
@@ -180,7 +182,8 @@ def _interval(low: float, high: float, style: str) -> str:
     if math.isnan(low):
         return ""
     upper = "∞" if high == math.inf else format(high, style)
-    return f" ({format(low, style)}–{upper})"
+    between = " to " if low < 0 else "–"
+    return f" ({format(low, style)}{between}{upper})"
 
 
 def _as_json(comparison: Comparison) -> str:

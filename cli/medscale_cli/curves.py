@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import ArrayLike
 
     from medscale.laws import Fit
 
@@ -27,12 +28,13 @@ class Curve:
     Attributes:
         name: Its groups, such as "lv res_unet none"; the file's name where there are none.
         column: What was measured.
-        trials: Columns size, the measured one and, where there are any, split and replicate.
+        rows: A row per trial, or per trial and test case where there is a column case. Columns
+            size, the measured one and, where there are any, split, replicate and subject.
     """
 
     name: str
     column: str
-    trials: pd.DataFrame
+    rows: pd.DataFrame
 
     def law(self) -> Fit:
         """Fit the curve.
@@ -41,27 +43,44 @@ class Curve:
             DataError: If no curve can be fitted to these trials.
         """
         from medscale.laws import fit
+
+        if "case" in self.rows:
+            return self._law_of_cases()
+        labels = [name for name in _REPLICATES if name in self.rows]
+        replicates = self.rows.groupby(labels).ngroup() if labels else None
+        errors = self._errors(self.rows[self.column])
+        return fit(self.rows["size"], errors, replicates=replicates)
+
+    def _law_of_cases(self) -> Fit:
+        import pandas as pd
+
+        from medscale.laws import fit_cases
+
+        usual = {"split": 0, "replicate": 0, "subject": self.rows["case"]}
+        # A measure need not exist in every case, such as a distance to an empty mask.
+        scored = self.rows[self.column].dropna()
+        errors = pd.Series(self._errors(scored), scored.index)
+        return fit_cases(pd.DataFrame(usual | dict(self.rows) | {"error": errors}))
+
+    def _errors(self, values: pd.Series) -> ArrayLike:
         from medscale.laws.observations import errors_from_scores
 
-        values = self.trials[self.column]
-        errors = errors_from_scores(values) if self.column in SCORES else values
-        labels = [name for name in _REPLICATES if name in self.trials]
-        replicates = self.trials.groupby(labels).ngroup() if labels else None
-        return fit(self.trials["size"], errors, replicates=replicates)
+        return errors_from_scores(values) if self.column in SCORES else values
 
 
 def read_curves(source: Path, column: str | None = None) -> Iterator[Curve]:
     """Yield the curves of a run folder or of a CSV file, one for each arm, task and network.
 
     Args:
-        source: Folder of a run, or a CSV file with columns size and, say, error or dice.
+        source: Folder of a run, or a CSV file with columns size and, say, error or dice. What a run
+            measured in every test case is taken case by case.
         column: What is measured; None: dice of a run; of a file, error or the first known score.
 
     Raises:
         DataError: If the file is no such table.
         StoreError: If the folder is no run, or none of its trials is done.
     """
-    table = _run_table(source) if source.is_dir() else _file_table(source)
+    table = _run_table(source, column) if source.is_dir() else _file_table(source)
     column = column or _default_column(source, table)
     for name in ("size", column):
         _require(source, table, name)
@@ -71,8 +90,8 @@ def read_curves(source: Path, column: str | None = None) -> Iterator[Curve]:
     if not groups:
         yield Curve(source.stem, column, table)
         return
-    for names, trials in table.groupby(groups, sort=False):
-        yield Curve(" ".join(map(str, names)), column, trials)
+    for names, rows in table.groupby(groups, sort=False):
+        yield Curve(" ".join(map(str, names)), column, rows)
 
 
 def parse_target(text: str) -> tuple[str, float]:
@@ -98,17 +117,17 @@ def parse_target(text: str) -> tuple[str, float]:
     return column, error
 
 
-def _run_table(run: Path) -> pd.DataFrame:
+def _run_table(run: Path, column: str | None) -> pd.DataFrame:
     from medscale.errors import StoreError
-    from medscale.report.tables import trial_table
+    from medscale.report.tables import case_table, trial_table
     from medscale.study.runstore import RunStore
 
     store = RunStore(run)
     store.study()
-    table = trial_table(store)
-    if table.empty:
+    trials, cases = trial_table(store), case_table(store)
+    if trials.empty:
         raise StoreError(f"no trial of {run} is done yet: `medscale status {run}` shows more")
-    return table
+    return cases if (column or _default_column(run, trials)) in cases else trials
 
 
 def _file_table(path: Path) -> pd.DataFrame:

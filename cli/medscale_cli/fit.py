@@ -28,7 +28,9 @@ def fit(
 ) -> None:
     """Fit scaling laws to every curve: families and weights, floor, predictions with intervals.
 
-    A file may have columns arm, task and backbone (one curve for each) and replicate.
+    A file may have columns arm, task and backbone (one curve for each), replicate, and case and
+    subject: a row per trial and test case. With test cases, as a run has them, intervals are about
+    new patients; without them, about the cases that the trials were tested on.
     """
     import json as json_module
 
@@ -49,7 +51,8 @@ def fit(
         _print_families(console, law)
         floor, low, high = law.floor
         console.print(f"  floor {floor:.4g} (90 %: {low:.4g} to {high:.4g})")
-        console.print(f"  trusted up to n = {law.sizes[-1] * law.trusted_factor:.0f}\n")
+        console.print(f"  trusted up to n = {law.sizes[-1] * law.trusted_factor:.0f}")
+        console.print(f"  intervals are about {law.scope}\n", soft_wrap=True)
 
 
 def _print_families(console: Any, law: Fit) -> None:
@@ -92,6 +95,7 @@ def _as_json(curve: Curve, law: Fit) -> dict[str, Any]:
         ],
         "floor": dict(zip(("estimate", "low", "high"), law.floor, strict=True)),
         "trusted_factor": law.trusted_factor,
+        "intervals_about": law.scope,
         "predictions": [
             {"n": float(n), "error": float(law.predict(n))}
             | dict(zip(("low", "high"), map(float, law.interval(n)), strict=True))

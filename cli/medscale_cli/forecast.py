@@ -53,6 +53,7 @@ def forecast(
                 "high": _finite(answer.high),
                 "sentence": answer.sentence,
                 "trusted_factor": law.trusted_factor,
+                "intervals_about": law.scope,
                 "next_sizes": following,
                 "warnings": list(law.warnings),
             }
@@ -63,6 +64,7 @@ def forecast(
             console.print(f"  warning: {escape(warning)}", soft_wrap=True)
         for size in following:
             console.print("  n = {n}: error {error:.4g} ({low:.4g} to {high:.4g})".format_map(size))
+        console.print(f"  intervals are about {law.scope}", soft_wrap=True)
 
 
 def _finite(value: float) -> float | None:

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from medscale.study.runstore import RunStore
 
 
@@ -36,6 +34,7 @@ def results(
     from medscale.report.tables import trial_table
     from medscale.study.runstore import RunStore
     from medscale_cli.compare import compare_run, show_comparison
+    from medscale_cli.summary import show_results
 
     if json and compare:
         raise ConfigError(
@@ -99,45 +98,3 @@ def _made_of(store: RunStore) -> dict[str, list[str]]:
         for trial in store.plan()
         if store.is_done(trial.spec.key)
     }
-
-
-def show_results(store: RunStore) -> None:
-    """Print a table per task and network: sizes down, arms across."""
-    from rich.console import Console
-
-    from medscale.report.tables import summary_table, trial_table
-
-    console = Console(highlight=False)
-    summary = summary_table(trial_table(store))
-    for (dataset, task, backbone), rows in summary.groupby(
-        ["dataset", "task", "backbone"], sort=False
-    ):
-        console.print(_table(f"{dataset} · {task} · {backbone}", rows))
-    if int(summary["empty"].sum()):
-        console.print("× trials that predict background in every test case")
-
-
-def _table(title: str, rows: pd.DataFrame) -> object:
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(title=escape(title), title_justify="left", caption_justify="left")
-    table.add_column("n", justify="right")
-    arms = list(dict.fromkeys(rows["arm"]))
-    for arm in arms:
-        table.add_column(f"{escape(arm)}\nDice", justify="right")
-        table.add_column("\nBCE", justify="right")
-        table.add_column("\ntrials", justify="right")
-    for size in sorted(set(rows["size"])):
-        cells = [str(size)]
-        for arm in arms:
-            chosen = rows[(rows["size"] == size) & (rows["arm"] == arm)]
-            cells += _cells(chosen.iloc[0]) if len(chosen) else ["", "", ""]
-        table.add_row(*cells)
-    return table
-
-
-def _cells(row: pd.Series) -> list[str]:
-    spread = "" if row["trials"] < 2 else f" ± {row['dice_sd']:.3f}"
-    empty = f" ({row['empty']}×)" if row["empty"] else ""
-    return [f"{row['dice_mean']:.3f}{spread}", f"{row['bce_mean']:.4f}", f"{row['trials']}{empty}"]

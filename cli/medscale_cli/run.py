@@ -192,7 +192,8 @@ def finish(store: RunStore, result: RunResult, console: Console) -> None:
     Raises:
         TrialsFailedError: If some trials have no result.
     """
-    from medscale_cli.results import derived_is_current, show_results, write_derived
+    from medscale_cli.results import derived_is_current, write_derived
+    from medscale_cli.summary import show_results
 
     if result.already == result.planned:
         console.print(f"nothing to do: all {result.planned} trials were done already")

@@ -54,8 +54,9 @@ def show(table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def call(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, [str(part) for part in arguments], env={"COLUMNS": "200"})
+def call(*arguments: str | Path, columns: int = 200) -> Result:
+    width = {"COLUMNS": str(columns)}
+    return CliRunner().invoke(app, [str(part) for part in arguments], env=width)
 
 
 def test_the_answer_comes_first(run: Path) -> None:
@@ -67,11 +68,22 @@ def test_the_answer_comes_first(run: Path) -> None:
 def test_every_size_has_its_numbers(run: Path) -> None:
     output = call("compare", run).output
     for size in (1, 2, 4, 8, 16):
-        assert any(line.startswith(f"│ {size:>2} │ 0.7") for line in output.splitlines())
+        assert any(
+            line.startswith(f"│ {size:>2} │ [red] ") and "0.7" in line
+            for line in output.splitlines()
+        )
     assert output.count("↓") == 6  # five sizes and the caption
     assert "corrected for 5 tests" in output
     assert "factor" in output
     assert "steps to the best checkpoint" in output
+
+
+def test_four_arms_fit_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    show(cases(("none", "red", "strong", "reg", "gen")), monkeypatch)
+    output = call("compare", tmp_path, columns=80).output
+    tables_only = [line for line in output.splitlines() if line.startswith(("│", "┃"))]
+    assert len(tables_only) > 3 * 4
+    assert not any("…" in line for line in tables_only)
 
 
 def test_json_is_one_object(run: Path) -> None:
