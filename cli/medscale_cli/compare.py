@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -73,20 +73,20 @@ def show_comparison(comparison: Comparison) -> None:
     console = Console(highlight=False)
     for sentence in comparison.sentences:
         console.print(escape(sentence), soft_wrap=True)
-    for place, sizes in comparison.to_frame().groupby(["task", "backbone"], sort=False):
-        title = " · ".join(place)
+    for (task, backbone), sizes in comparison.to_frame().groupby(["task", "backbone"], sort=False):
+        title = f"{task} · {backbone}"
         console.print(_sizes(title, sizes, comparison))
-        console.print(_parameters(title, _at(place, comparison.parameters)))
-        speed = _at(place, comparison.speed)
+        console.print(_parameters(title, _at(task, backbone, comparison.parameters)))
+        speed = _at(task, backbone, comparison.speed)
         if len(speed):
             console.print(_speed(title, speed))
     for warning in comparison.warnings:
         console.print(escape(f"note: {warning}"), soft_wrap=True)
 
 
-def _at(place: tuple[str, str], table: pd.DataFrame) -> pd.DataFrame:
+def _at(task: Hashable, backbone: Hashable, table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of a task and network."""
-    return table[(table["task"] == place[0]) & (table["backbone"] == place[1])]
+    return table[(table["task"] == task) & (table["backbone"] == backbone)]
 
 
 def _sizes(title: str, rows: pd.DataFrame, comparison: Comparison) -> Table:
