@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from medscale.data.cases import Case, Sample, Task
+    from medscale.fields.interpolation import Spline
     from medscale.fields.registration import PairRegistration
     from medscale.study.context import Outcome, TrialContext
 
@@ -284,6 +285,18 @@ class SupportsFrame(Protocol):
     @property
     def frame(self) -> Literal["image", "output"]:
         """Where the displacements are."""
+
+
+@runtime_checkable
+class SupportsSpline(SupportsDisplacements, Protocol):
+    """Displacements in the output's frame that need not be laid out voxel by voxel.
+
+    Core composes the coefficients with the baseline's affine map, so that large images are written
+    to once.
+    """
+
+    def spline(self, batch: Batch, generator: torch.Generator) -> Spline | None:
+        """Return what `displacements` would, with the same draws; None where all stay in place."""
 
 
 @runtime_checkable

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -71,13 +72,50 @@ def _tiles(band: Band, length: int, device: torch.device, dtype: torch.dtype) ->
         )
 
 
+@dataclass(frozen=True)
+class Spline:
+    """A field given by coefficients on a coarse grid of its own.
+
+    Attributes:
+        values: (B, C, *G) the coefficients.
+        bands: What they stand for along each axis of G; their sizes are the field's shape S.
+    """
+
+    values: Tensor
+    bands: tuple[Band, ...]
+
+    def dense(self) -> Tensor:
+        """Return the field (B, C, *S); it carries no gradient."""
+        return separable(self.values, self.bands)
+
+
+class Ramp(NamedTuple):
+    """A field that is linear along its last axis: offset + slope · place.
+
+    Attributes:
+        offset: (B, C, *S[:-1]).
+        slope: (B, C).
+        places: (S[-1],) along the last axis.
+    """
+
+    offset: Tensor
+    slope: Tensor
+    places: Tensor
+
+    def lines(self) -> Tensor:
+        """Return (N, 2): offset and slope of each line along the last axis."""
+        slope = self.slope.view(*self.slope.shape, *[1] * (self.offset.ndim - 2))
+        return torch.stack([self.offset, slope.expand_as(self.offset)], dim=-1).view(-1, 2)
+
+
 @torch.no_grad()
-def separable(field: Tensor, bands: Sequence[Band]) -> Tensor:
+def separable(field: Tensor, bands: Sequence[Band], plus: Ramp | None = None) -> Tensor:
     """Interpolate a field along every axis; the result carries no gradient.
 
     Args:
         field: (B, C, *G) floating point.
         bands: One for each axis of G.
+        plus: What is added to the result, in the same pass over its memory.
 
     Returns:
         (B, C, *S), contiguous, S the bands' sizes.
@@ -92,8 +130,15 @@ def separable(field: Tensor, bands: Sequence[Band]) -> Tensor:
         field = out.view(*before, band.size, *after)
     flat = field.reshape(-1, field.shape[-1])
     out = flat.new_empty(len(flat), bands[-1].size)
+    lines = None if plus is None else plus.lines()
     for tile in bands[-1].last(field):
-        torch.mm(flat[:, tile.source], tile.weights.mT, out=out[:, tile.target])
+        inputs, weights = flat[:, tile.source], tile.weights
+        if plus is not None and lines is not None:
+            # Two more inputs of the same product: offset times 1, and slope times place.
+            places = plus.places[tile.target, None]
+            inputs = torch.cat([inputs, lines], dim=1)
+            weights = torch.cat([weights, torch.ones_like(places), places], dim=1)
+        torch.mm(inputs, weights.mT, out=out[:, tile.target])
     return out.view(*field.shape[:-1], bands[-1].size)
 
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from medscale.fields.interpolation import resized
+from medscale.fields.interpolation import Ramp, Spline, resized, separable
 
 _FINER = 4
 """How much finer than its own lattice a coarse displacement is made, at most, to be read linearly
@@ -92,9 +92,7 @@ def affine_grid(matrix: Tensor, shape: tuple[int, ...], lattice: tuple[int, ...]
         (B, D, *G) in normalised units, last axis first. `grid_sample` takes its `movedim(1, -1)`,
         and reads that layout faster than it could be copied into another.
     """
-    # Arrays of a few numbers: numpy's overhead is a fraction of torch's.
-    extent = np.array(shape, dtype=np.float64)
-    steps = (matrix.numpy(force=True) * (extent / extent[:, None]))[:, ::-1]
+    steps = _steps(matrix, shape)
     dims = len(shape)
     # What each axis of the lattice adds to every component.
     lines = [
@@ -104,6 +102,17 @@ def affine_grid(matrix: Tensor, shape: tuple[int, ...], lattice: tuple[int, ...]
         for axis, n in enumerate(lattice)
     ]
     return sum(lines[1:], start=lines[0])
+
+
+def _steps(matrix: Tensor, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return (B, D, D): how far each component looks on along each axis, both in normalised units.
+
+    Components come last axis first. Arrays of a few numbers: numpy's overhead is a fraction of
+    torch's.
+    """
+    extent = np.array(shape, dtype=np.float64)
+    steps: NDArray[np.float64] = (matrix.numpy(force=True) * (extent / extent[:, None]))[:, ::-1]
+    return steps
 
 
 @lru_cache(maxsize=64)
@@ -141,23 +150,28 @@ def affine_then(matrix: Tensor, displacement: Tensor, shape: tuple[int, ...]) ->
 
 
 @torch.no_grad()
-def then_affine(displacement: Tensor, matrix: Tensor, shape: tuple[int, ...]) -> Tensor:
+def then_affine(displacement: Tensor | Spline, matrix: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Return the sampling grid of out(x) = image(A(x + u(x))) = image(Ax + A u(x)).
 
     Unlike in `affine_then`, u is needed where it lies. As there, the map of a coarse displacement
-    is evaluated on its lattice, and interpolated to the image's grid.
+    is evaluated on its lattice, and interpolated to the image's grid. Of a spline, A turns the
+    coefficients, so that the image's grid is written to once.
 
     Args:
-        displacement: (B, D, *G) in voxels of the image; a grid of one cell is a translation.
+        displacement: (B, D, *G) in voxels of the image; a grid of one cell is a translation. Or a
+            spline of that shape S.
         matrix: (B, D, D), as in `affine_grid`.
         shape: The image's spatial shape S.
 
     Returns:
         (B, D, *S) in normalised units, last axis first, as `affine_grid`.
     """
-    lattice = tuple(displacement.shape[2:])
     scale = matrix.new_tensor([2.0 / n for n in reversed(shape)])
     turn = matrix.flip(1) * scale[:, None]
+    if isinstance(displacement, Spline):
+        values = (turn @ displacement.values.flatten(2)).view_as(displacement.values)
+        return separable(values, displacement.bands, plus=_affine_ramp(matrix, shape))
+    lattice = tuple(displacement.shape[2:])
     if max(lattice) == 1:
         shift = (turn @ displacement.flatten(2)).view_as(displacement)
         return affine_grid(matrix, shape, shape).add_(shift)
@@ -166,6 +180,16 @@ def then_affine(displacement: Tensor, matrix: Tensor, shape: tuple[int, ...]) ->
     grid = affine_grid(matrix, shape, lattice)
     grid.flatten(2).baddbmm_(turn, displacement.flatten(2))
     return grid if lattice == shape else resized(grid, shape)
+
+
+def _affine_ramp(matrix: Tensor, shape: tuple[int, ...]) -> Ramp:
+    """Return `affine_grid` at the image's cells as a ramp."""
+    last = _steps(matrix, shape)[:, :, -1].astype(np.float32)
+    return Ramp(
+        offset=affine_grid(matrix, shape, (*shape[:-1], 1)).squeeze(-1),
+        slope=torch.from_numpy(last).to(matrix),
+        places=torch.from_numpy(_cells(shape[-1]).astype(np.float32)).to(matrix),
+    )
 
 
 def _add_at(

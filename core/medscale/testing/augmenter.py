@@ -8,14 +8,20 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from torch import Tensor
 
 from medscale.errors import MedscaleError
-from medscale.fields.warp import identity_grid, sample, warp
-from medscale.protocols import Augmenter, Batch, SupportsDisplacements, SupportsFrame
+from medscale.fields.warp import warp
+from medscale.protocols import (
+    Augmenter,
+    Batch,
+    SupportsDisplacements,
+    SupportsFrame,
+    SupportsSpline,
+)
 from medscale.testing.base import ShapedTests
 from medscale.testing.images import batch_of, pool_of
 from medscale.testing.state import global_state_untouched, same_bytes, seeded_globals
+from medscale.training.augmentation import at_shape
 
 Shape = tuple[int, ...]
 Make = Callable[[], Any]
@@ -337,6 +343,24 @@ class AugmenterTests(ShapedTests):
         first, second = (augmenter.displacements(b, _generator(5)) for b in (batch, other))
         assert same_bytes(first, second), "other images are deformed otherwise"
 
+    def test_spline_is_displacements(self, deforming: Callable[[Shape], Any], shape: Shape) -> None:
+        """spline() stands for what displacements() gives with the same generator, in the output.
+
+        How to fix: draw in one method, and let the other call it; set `frame = "output"`.
+        """
+        augmenter, batch = deforming(shape), batch_of(shape, 3)
+        if not isinstance(augmenter, SupportsSpline):
+            pytest.skip("capability absent: SupportsSpline")
+        assert getattr(augmenter, "frame", "image") == "output", "a spline in the image's frame"
+        field = augmenter.displacements(batch, _generator(5))
+        spline = augmenter.spline(batch, _generator(5))
+        if spline is None:
+            assert not field.any(), "no spline, but displacements"
+            return
+        dense = spline.dense()
+        assert tuple(dense.shape[2:]) == shape, "the spline has another shape than the image"
+        torch.testing.assert_close(dense, field.expand_as(dense), atol=1e-4, rtol=1e-4)
+
     def test_augment_warps_by_displacements(
         self, deforming: Callable[[Shape], Any], shape: Shape
     ) -> None:
@@ -351,7 +375,7 @@ class AugmenterTests(ShapedTests):
         augmenter, batch = deforming(shape), batch_of(shape, 3)
         result = augmenter.augment(batch, _generator(5))
         coarse = augmenter.displacements(batch, _generator(5))
-        field = _at_shape(coarse, shape)
+        field = at_shape(coarse, shape)
         expected = warp(batch.images, field)
         off = float((result.images - expected).abs().mean())
         moved = float((batch.images - expected).abs().mean())
@@ -374,11 +398,3 @@ def _generator(seed: int) -> torch.Generator:
 
 def _same(first: Batch, second: Batch) -> bool:
     return same_bytes(first.images, second.images) and same_bytes(first.masks, second.masks)
-
-
-def _at_shape(displacement: Tensor, shape: Shape) -> Tensor:
-    """Interpolate a coarse field linearly between cell centres; core does it by cubics."""
-    if tuple(displacement.shape[2:]) == shape:
-        return displacement
-    grid = identity_grid(shape, displacement).expand(len(displacement), *shape, len(shape))
-    return sample(displacement, grid, padding="border")

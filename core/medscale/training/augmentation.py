@@ -10,11 +10,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import overload
 
 import torch
 from torch import Tensor
 
-from medscale.fields.interpolation import resized
+from medscale.fields.interpolation import Spline, resized
 from medscale.fields.warp import (
     affine_grid,
     affine_then,
@@ -23,7 +24,13 @@ from medscale.fields.warp import (
     sample,
     then_affine,
 )
-from medscale.protocols import Augmenter, Batch, SupportsDisplacements, SupportsFrame
+from medscale.protocols import (
+    Augmenter,
+    Batch,
+    SupportsDisplacements,
+    SupportsFrame,
+    SupportsSpline,
+)
 from medscale.training.options import AugmentationOptions
 
 _KNOTS = 10
@@ -106,18 +113,21 @@ def augment(
 
 def draw_displacements(
     batch: Batch, augmenters: Sequence[Augmenter], generator: torch.Generator
-) -> tuple[Tensor | None, Tensor | None]:
+) -> tuple[Tensor | None, Tensor | Spline | None]:
     """Draw the deformations of an arm, those in the same frame composed in order.
 
     Returns:
         Displacements in the image's frame and in the output's (`SupportsFrame`), each (B, D, *G)
         in voxels of the image, G the image's grid or a coarser one; None where there are none.
+        In the output's frame it may be a spline of the image's shape.
     """
     shape = tuple(batch.images.shape[2:])
     in_image: Tensor | None = None
-    in_output: Tensor | None = None
+    in_output: Tensor | Spline | None = None
     for augmenter in augmenters:
-        if isinstance(augmenter, SupportsDisplacements):
+        if isinstance(augmenter, SupportsSpline):
+            in_output = composed(in_output, augmenter.spline(batch, generator), shape)
+        elif isinstance(augmenter, SupportsDisplacements):
             field = augmenter.displacements(batch, generator)
             if isinstance(augmenter, SupportsFrame) and augmenter.frame == "output":
                 in_output = composed(in_output, field, shape)
@@ -132,7 +142,7 @@ def apply(
     parameters: Parameters,
     options: AugmentationOptions,
     in_image: Tensor | None = None,
-    in_output: Tensor | None = None,
+    in_output: Tensor | Spline | None = None,
 ) -> Batch:
     """Apply drawn parameters and displacements: out(x) = in(y + u(y)), where y = A(x + v(x)).
 
@@ -141,7 +151,7 @@ def apply(
         parameters: Of the baseline.
         options: Of the baseline.
         in_image: u, displacements (B, D, *G) in voxels of the image, in its own frame.
-        in_output: v, displacements (B, D, *G) in voxels of the image, in the output's frame.
+        in_output: v, the same in the output's frame, or a spline of the image's shape.
 
     Returns:
         The new batch: images linear, masks linear with threshold ½, zero outside, as published.
@@ -155,7 +165,10 @@ def apply(
 
 
 def _sampling_grid(
-    matrix: Tensor, in_image: Tensor | None, in_output: Tensor | None, shape: tuple[int, ...]
+    matrix: Tensor,
+    in_image: Tensor | None,
+    in_output: Tensor | Spline | None,
+    shape: tuple[int, ...],
 ) -> Tensor:
     """Return where every output voxel looks, (B, D, *S), as `affine_grid`."""
     if in_output is None:
@@ -181,11 +194,23 @@ def _resample(batch: Batch, grid: Tensor) -> tuple[Tensor, Tensor]:
     return images.contiguous(), masks.contiguous()
 
 
-def composed(first: Tensor | None, then: Tensor | None, shape: tuple[int, ...]) -> Tensor | None:
+@overload
+def composed(first: Tensor | None, then: Tensor, shape: tuple[int, ...]) -> Tensor: ...
+
+
+@overload
+def composed(
+    first: Tensor | Spline | None, then: Tensor | Spline | None, shape: tuple[int, ...]
+) -> Tensor | Spline | None: ...
+
+
+def composed(
+    first: Tensor | Spline | None, then: Tensor | Spline | None, shape: tuple[int, ...]
+) -> Tensor | Spline | None:
     """Return the displacement of one deformation and then another, where there are both.
 
     Args:
-        first: (B, D, *G) in voxels of the image, or None.
+        first: (B, D, *G) in voxels of the image, a spline of its shape, or None.
         then: The same, of what comes second.
         shape: The image's spatial shape.
     """
@@ -194,8 +219,10 @@ def composed(first: Tensor | None, then: Tensor | None, shape: tuple[int, ...]) 
     return compose(at_shape(first, shape), at_shape(then, shape))
 
 
-def at_shape(displacement: Tensor, shape: tuple[int, ...]) -> Tensor:
+def at_shape(displacement: Tensor | Spline, shape: tuple[int, ...]) -> Tensor:
     """Return a displacement on the image's own grid, interpolated where it is coarser."""
+    if isinstance(displacement, Spline):
+        return displacement.dense()
     if tuple(displacement.shape[2:]) == shape:
         return displacement
     return resized(displacement, shape)

@@ -17,9 +17,17 @@ from medscale.config import validate
 from medscale.errors import ConfigError
 from medscale.fields.jacobian import folding_share
 from medscale.fields.warp import affine_grid, then_affine
-from medscale.protocols import Batch, PluginContext, SupportsDisplacements, SupportsFrame
+from medscale.protocols import (
+    Augmenter,
+    Batch,
+    PluginContext,
+    SupportsDisplacements,
+    SupportsFrame,
+)
 from medscale.testing.images import batch_of, pool_of
-from medscale_augmenter_red.augmenter import RandomElastic, control_points, interpolate
+from medscale.training.augmentation import augment
+from medscale.training.options import AugmentationOptions
+from medscale_augmenter_red.augmenter import RandomElastic, control_points, interpolated
 from medscale_augmenter_red.config import RedOptions
 
 
@@ -66,7 +74,7 @@ def test_the_same_offsets_are_interpolated_as_monai_does(
     moved[:2] += offsets
     # MONAI interpolates where to look, and we how far away; interpolation is linear in both.
     expected = _monai(moved, shape, spacing) - _monai(still, shape, spacing)
-    field = interpolate(offsets[None], shape, spacing)
+    field = interpolated(offsets[None], shape, spacing).dense()
     assert field.shape == (1, 2, *shape)
     torch.testing.assert_close(field[0], expected, atol=1e-3, rtol=0)
 
@@ -77,7 +85,7 @@ def test_the_baseline_s_affine_map_comes_before_as_in_monai() -> None:
     still = _control(shape, spacing)
     moved = still.clone()
     moved[:2] += torch.randn(2, *still.shape[1:], generator=torch.Generator().manual_seed(0))
-    field = interpolate((moved - still)[None, :2], shape, spacing)
+    field = interpolated((moved - still)[None, :2], shape, spacing).dense()
     # MONAI turns the grid of control points, and we the displacements.
     turned, flat = (
         _monai(torch.einsum("ij,j...->i...", matrix, grid[:2]), shape, spacing)
@@ -89,6 +97,34 @@ def test_the_baseline_s_affine_map_comes_before_as_in_monai() -> None:
     red = _red()
     assert isinstance(red, SupportsFrame)
     assert red.frame == "output"
+
+
+class _Dense:
+    """The same deformations, laid out."""
+
+    frame = "output"
+
+    def __init__(self, red: RandomElastic) -> None:
+        self._red = red
+        self.fit, self.augment, self.displacements = red.fit, red.augment, red.displacements
+
+
+@pytest.mark.parametrize("prob", [0.0, 0.4, 1.0])
+@pytest.mark.parametrize("shape", [(40, 64), (16, 20, 24)])
+@pytest.mark.parametrize("times", [1, 2])
+def test_control_points_are_composed_as_the_field_is(
+    shape: tuple[int, ...], prob: float, times: int
+) -> None:
+    batch, red = batch_of(shape, 6), _red(prob=prob)
+    generators = [torch.Generator().manual_seed(2) for _ in range(2)]
+    arms: list[list[Augmenter]] = [[red] * times, [_Dense(red)] * times]
+    first, second = (
+        augment(batch, arm, AugmentationOptions(), generator)
+        for arm, generator in zip(arms, generators, strict=True)
+    )
+    torch.testing.assert_close(first.images, second.images, atol=1e-4, rtol=0)
+    assert (first.masks != second.masks).float().mean() < 1e-3
+    assert torch.equal(generators[0].get_state(), generators[1].get_state())
 
 
 def _correlation(fields: Tensor, lag: int) -> float:

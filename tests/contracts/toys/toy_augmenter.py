@@ -6,11 +6,13 @@ import dataclasses
 import random
 from typing import Any
 
+import numpy as np
 import torch
 from tests.contracts.breaking import breaks, good
 from torch import Tensor
 
 from medscale.config import Options
+from medscale.fields.interpolation import Band, Spline
 from medscale.fields.warp import warp
 from medscale.protocols import Batch, PluginContext, PoolView
 from medscale.testing import AugmenterTests
@@ -50,6 +52,16 @@ class Shift:
 @good(AugmenterTests)
 class ShiftOfTheOutput(Shift):
     frame = "output"
+
+
+@good(AugmenterTests)
+class ShiftAsSpline(ShiftOfTheOutput):
+    def spline(self, batch: Batch, generator: torch.Generator) -> Spline:
+        shape = tuple(batch.images.shape[2:])
+        values = self.displacements(batch, generator)
+        for axis in range(2, values.ndim):
+            values = values.narrow(axis, 0, 1)
+        return Spline(values, tuple(Band(np.ones((n, 1))) for n in shape))
 
 
 @good(AugmenterTests)
@@ -237,6 +249,13 @@ class FrameOfTheMask(Shift):
 class LooksAtTheImage(ShiftOfTheOutput):
     def displacements(self, batch: Batch, generator: torch.Generator) -> Tensor:
         return super().displacements(batch, generator) * batch.images.mean()
+
+
+@breaks(AugmenterTests, "test_spline_is_displacements")
+class SplineOfAnotherDraw(ShiftAsSpline):
+    def spline(self, batch: Batch, generator: torch.Generator) -> Spline:
+        torch.rand(1, generator=generator)
+        return super().spline(batch, generator)
 
 
 @breaks(AugmenterTests, "test_augment_warps_by_displacements")

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from medscale.fields.interpolation import Spline, cubic
 from medscale.fields.warp import (
     affine_grid,
     affine_then,
@@ -271,6 +272,18 @@ def test_a_displacement_is_turned_with_its_place(shape: tuple[int, ...]) -> None
     expected = torch.einsum("bij,bj...->bi...", matrix, _centred(shape) + field)
     grid = then_affine(field, matrix, shape)
     torch.testing.assert_close(_voxels(grid), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("shape", "grid"), [((150, 233), (9, 7)), ((8, 11, 14), (3, 4, 5))])
+def test_a_spline_is_turned_as_its_field_is(shape: tuple[int, ...], grid: tuple[int, ...]) -> None:
+    dims = len(shape)
+    generator = torch.Generator().manual_seed(0)
+    matrix = _affine(dims)
+    values = 3 * torch.randn(len(matrix), dims, *grid, generator=generator)
+    spline = Spline(values, tuple(cubic(g, n) for g, n in zip(grid, shape, strict=True)))
+    assert tuple(spline.dense().shape[2:]) == shape
+    expected = then_affine(spline.dense(), matrix, shape)
+    torch.testing.assert_close(then_affine(spline, matrix, shape), expected, atol=2e-6, rtol=0)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from medscale.errors import ConfigError
-from medscale.fields.interpolation import Band, separable
+from medscale.fields.interpolation import Band, Spline
 from medscale.fields.warp import warp
 from medscale_augmenter_red.config import RedOptions
 
@@ -49,6 +49,14 @@ class RandomElastic:
 
         Where no sample of the batch is deformed, the field is a single zero that covers the image.
         """
+        spline = self.spline(batch, generator)
+        if spline is None:
+            count, _, *shape = batch.images.shape
+            return batch.images.new_zeros(count, len(shape), *[1] * len(shape))
+        return spline.dense()
+
+    def spline(self, batch: Batch, generator: torch.Generator) -> Spline | None:
+        """Return the displacements as offsets (B, D, *control grid) of the control points."""
         shape = tuple(batch.images.shape[2:])
         count, dims = len(batch.images), len(shape)
         config = self._config
@@ -56,18 +64,13 @@ class RandomElastic:
         grid = [control_points(n, config.spacing) for n in shape]
         # Every sample draws its offsets, deformed or not, so that `prob` shifts no stream.
         offsets = torch.randn(count, dims, *grid, generator=generator)
-        chosen = torch.nonzero(drawn[:, 0] < config.prob)[:, 0]
-        if len(chosen) == 0:
-            return batch.images.new_zeros(count, dims, *[1] * dims)
+        chosen = drawn[:, 0] < config.prob
+        if not chosen.any():
+            return None
         extent = config.magnitude_max - config.magnitude_min
-        sigma = config.magnitude_min + extent * drawn[:, 1]
-        offsets = offsets.mul_(sigma.view(-1, *[1] * (dims + 1)))
-        if len(chosen) == count:
-            return interpolate(offsets.to(batch.images.device), shape, config.spacing)
-        field = batch.images.new_zeros(count, dims, *shape)
-        offsets = offsets[chosen].to(field.device)
-        field[chosen.to(field.device)] = interpolate(offsets, shape, config.spacing)
-        return field
+        sigma = (config.magnitude_min + extent * drawn[:, 1]) * chosen
+        offsets = offsets.mul_(sigma.view(-1, *[1] * (dims + 1))).to(batch.images.device)
+        return interpolated(offsets, shape, config.spacing)
 
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
         """Warp images linearly and masks with threshold ½; zero outside."""
@@ -88,14 +91,14 @@ def control_points(size: int, spacing: float) -> int:
     return math.ceil((size - 1) / (2 * spacing)) * 2 + 3
 
 
-def interpolate(offsets: Tensor, shape: tuple[int, ...], spacing: float) -> Tensor:
-    """Interpolate offsets (B, D, *control grid) to displacements (B, D, *shape).
+def interpolated(offsets: Tensor, shape: tuple[int, ...], spacing: float) -> Spline:
+    """Return the displacements (B, D, *shape) that offsets (B, D, *control grid) stand for.
 
     Bicubic in 2-D, as MONAI; both grids have the same centre.
     """
     mode = "bicubic" if len(shape) == 2 else "linear"
     axes = zip(offsets.shape[2:], shape, strict=True)
-    return separable(offsets, [_band(points, size, spacing, mode) for points, size in axes])
+    return Spline(offsets, tuple(_band(points, size, spacing, mode) for points, size in axes))
 
 
 @lru_cache(maxsize=64)

@@ -9,6 +9,6 @@ SPEC = PluginSpec(
     api=1,
     target="medscale_augmenter_red.augmenter:RandomElastic",
     config="medscale_augmenter_red.config:RedOptions",
-    behavior=3,
+    behavior=4,
     citation="Chu et al. 2025, arXiv 2511.13883, section 3.1",
 )
