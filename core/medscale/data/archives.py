@@ -17,52 +17,17 @@ import zipfile
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from medscale.data.members import Kind, Members, RefusedMemberError, link_target, safe_parts
-from medscale.data.progress import Progress, Step, in_words, silent
+from medscale.data.member_writer import Limits, Member, MemberWriter, refused
+from medscale.data.members import Kind, RefusedMemberError
+from medscale.data.progress import Progress, Step, silent
 from medscale.errors import DataError, StoreError, explain_os_error
 
 _CHUNK = 1 << 20
 _TAR_BLOCK = 512
 _LONGEST_LINK = 4096
-_LONGEST_NAME = 200
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What an archive may grow to.
-
-    Attributes:
-        total: Bytes of all members together.
-        ratio: Times the archive's own size that its members may take together.
-        ratio_from: Bytes below which the ratio does not matter, as small text packs well.
-        members: Number of members.
-    """
-
-    total: int = 200_000_000_000
-    ratio: int = 1000
-    ratio_from: int = 1 << 26
-    members: int = 2_000_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Member:
-    """One entry of any kind of archive.
-
-    Attributes:
-        name: As the archive spells it.
-        kind: What it becomes.
-        target: Of a symbolic link, where it points to; of a hard link, the member it repeats.
-        open: Opens the content of a file; None for links of both kinds.
-    """
-
-    name: str
-    kind: Kind
-    target: str = ""
-    open: Callable[[], IO[bytes]] | None = None
 
 
 def extract(
@@ -120,7 +85,7 @@ def unpack(archive: Path, folder: Path, *, limits: Limits, progress: Progress = 
         StoreError: As `extract`.
     """
     try:
-        writer = _Writer(archive, folder, limits)
+        writer = MemberWriter(archive, folder, limits)
         kind = _kind_of(archive)
         if kind == "zip":
             _unpack_zip(archive, writer, progress)
@@ -163,88 +128,6 @@ def require_7z(name: str) -> None:
         )
 
 
-class _Writer:
-    """Writes members below one folder and keeps count."""
-
-    def __init__(self, archive: Path, folder: Path, limits: Limits) -> None:
-        self._archive_size = archive.stat().st_size
-        self._folder = folder
-        self._limits = limits
-        self._members = Members()
-        self._count = 0
-        self._written = 0
-        self._files: set[tuple[str, ...]] = set()
-        self._links: dict[tuple[str, ...], tuple[str, tuple[str, ...]]] = {}
-
-    def admit(self, name: str, kind: Kind) -> tuple[str, ...]:
-        """Check a member's name and take note of it; return the parts of its path."""
-        try:
-            parts = safe_parts(name)
-            if not parts and kind is not Kind.DIRECTORY:
-                raise RefusedMemberError("has no name")
-            self._count += 1
-            if self._count > self._limits.members:
-                raise RefusedMemberError(f"is one more than {self._limits.members:,} members")
-            if parts:
-                self._members.add(parts, kind)
-        except RefusedMemberError as error:
-            raise _refused(name, error) from None
-        return parts
-
-    def write(self, member: _Member) -> None:
-        """Write one member; links wait for `finish`, as they may stand before their targets."""
-        parts = self.admit(member.name, member.kind)
-        place = self._folder.joinpath(*parts)
-        if member.kind is Kind.DIRECTORY:
-            place.mkdir(parents=True, exist_ok=True)
-        elif member.open is None:
-            try:
-                # A symbolic link counts from its own folder, a hard link from the root.
-                own = parts if member.kind is Kind.LINK else ()
-                self._links[parts] = (member.name, link_target(own, member.target))
-            except RefusedMemberError as error:
-                raise _refused(member.name, error) from None
-        else:
-            self._copy(member.open(), place, member.name)
-            self._files.add(parts)
-
-    def finish(self) -> None:
-        """Write the links, as copies of the files they lead to."""
-        for parts, (name, target) in self._links.items():
-            steps = 0
-            while target in self._links and steps <= len(self._links):
-                target, steps = self._links[target][1], steps + 1
-            if target not in self._files:
-                raise _refused(name, "is a link to something that is no file of the archive")
-            source = self._folder.joinpath(*target).open("rb")
-            self._copy(source, self._folder.joinpath(*parts), name)
-
-    def count(self, size: int, name: str) -> None:
-        """Add to the bytes unpacked so far, and stop where they grow out of proportion."""
-        self._written += size
-        self.check_growth(self._written, name)
-
-    def check_growth(self, size: int, name: str) -> None:
-        """Refuse a size that is over the limits."""
-        limits = self._limits
-        if size > limits.total:
-            raise _refused(name, f"brings the archive over {in_words(limits.total)}")
-        if size > limits.ratio_from and size > limits.ratio * self._archive_size:
-            raise _refused(name, f"grows to over {limits.ratio} times the size of the archive")
-
-    def _copy(self, source: IO[bytes], place: Path, name: str) -> None:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with source, place.open("xb") as sink:
-            while chunk := source.read(_CHUNK):
-                self.count(len(chunk), name)
-                sink.write(chunk)
-
-
-def _refused(name: str, why: RefusedMemberError | str) -> RefusedMemberError:
-    shown = name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + "…"
-    return RefusedMemberError(f"member {shown!r} {why}")
-
-
 # --- streams: tar and single gz files -------------------------------------------------------
 
 
@@ -283,7 +166,7 @@ def _open_stream(raw: IO[bytes], kind: str) -> IO[bytes]:
     return raw
 
 
-def _unpack_stream(archive: Path, kind: str, writer: _Writer, progress: Progress) -> None:
+def _unpack_stream(archive: Path, kind: str, writer: MemberWriter, progress: Progress) -> None:
     size = archive.stat().st_size
     with archive.open("rb") as raw:
         stream = _open_stream(raw, kind)
@@ -293,7 +176,7 @@ def _unpack_stream(archive: Path, kind: str, writer: _Writer, progress: Progress
                 raise DataError(f"{archive.name} holds no tar archive, expected one inside {kind}")
             name = archive.name.removesuffix(".gz")
             raw.seek(0)
-            writer.write(_Member(name=name, kind=Kind.FILE, open=lambda: _open_stream(raw, kind)))
+            writer.write(Member(name=name, kind=Kind.FILE, open=lambda: _open_stream(raw, kind)))
             progress(Step(task=f"unpacking {archive.name}", done=size, total=size))
             return
         raw.seek(0)
@@ -312,29 +195,29 @@ def _unpack_stream(archive: Path, kind: str, writer: _Writer, progress: Progress
                 raise _damaged(archive, f"it does not end where its list ends, at {tar.offset}")
 
 
-def _tar_member(tar: tarfile.TarFile, info: tarfile.TarInfo) -> _Member:
+def _tar_member(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
     if info.isdir():
-        return _Member(name=info.name, kind=Kind.DIRECTORY)
+        return Member(name=info.name, kind=Kind.DIRECTORY)
     if info.issym():
-        return _Member(name=info.name, kind=Kind.LINK, target=info.linkname)
+        return Member(name=info.name, kind=Kind.LINK, target=info.linkname)
     if info.islnk():
-        return _Member(name=info.name, kind=Kind.FILE, target=info.linkname)
+        return Member(name=info.name, kind=Kind.FILE, target=info.linkname)
     if not info.isreg():
-        raise _refused(info.name, "is a device or another special file")
+        raise refused(info.name, "is a device or another special file")
 
     def content() -> IO[bytes]:
         stream = tar.extractfile(info)
         if stream is None:
-            raise _refused(info.name, "has no content")
+            raise refused(info.name, "has no content")
         return stream
 
-    return _Member(name=info.name, kind=Kind.FILE, open=content)
+    return Member(name=info.name, kind=Kind.FILE, open=content)
 
 
 # --- zip and 7z -----------------------------------------------------------------------------
 
 
-def _unpack_zip(archive: Path, writer: _Writer, progress: Progress) -> None:
+def _unpack_zip(archive: Path, writer: MemberWriter, progress: Progress) -> None:
     with zipfile.ZipFile(archive) as packed:
         entries = packed.infolist()
         total, done = sum(entry.file_size for entry in entries), 0
@@ -345,24 +228,24 @@ def _unpack_zip(archive: Path, writer: _Writer, progress: Progress) -> None:
             progress(Step(task=f"unpacking {archive.name}", done=done, total=total))
 
 
-def _zip_member(packed: zipfile.ZipFile, entry: zipfile.ZipInfo) -> _Member:
+def _zip_member(packed: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Member:
     # `filename` ends at the first NUL; what the archive really says is in `orig_filename`.
     name = entry.orig_filename
     if entry.flag_bits & 0x1:
-        raise _refused(name, "is encrypted")
+        raise refused(name, "is encrypted")
     mode = entry.external_attr >> 16
     if stat.S_ISLNK(mode):
         with packed.open(entry) as stream:
             target = stream.read(_LONGEST_LINK).decode("utf-8", "surrogateescape")
-        return _Member(name=name, kind=Kind.LINK, target=target)
+        return Member(name=name, kind=Kind.LINK, target=target)
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise _refused(name, "is a device or another special file")
+        raise refused(name, "is a device or another special file")
     if name.endswith(("/", "\\")):
-        return _Member(name=name, kind=Kind.DIRECTORY)
-    return _Member(name=name, kind=Kind.FILE, open=lambda: packed.open(entry))
+        return Member(name=name, kind=Kind.DIRECTORY)
+    return Member(name=name, kind=Kind.FILE, open=lambda: packed.open(entry))
 
 
-def _unpack_7z(archive: Path, folder: Path, writer: _Writer) -> None:
+def _unpack_7z(archive: Path, folder: Path, writer: MemberWriter) -> None:
     require_7z(archive.name)
     import py7zr
 
@@ -372,7 +255,7 @@ def _unpack_7z(archive: Path, folder: Path, writer: _Writer) -> None:
                 raise DataError(f"{archive.name} is not unpacked: it is encrypted")
             for entry in packed.files:
                 if entry.is_symlink or entry.is_junction or entry.is_socket:
-                    raise _refused(entry.filename, "is a link or a special file")
+                    raise refused(entry.filename, "is a link or a special file")
                 writer.admit(entry.filename, Kind.DIRECTORY if entry.is_directory else Kind.FILE)
                 writer.count(0 if entry.is_directory else entry.uncompressed, entry.filename)
             packed.extractall(path=folder)
@@ -410,3 +293,6 @@ def _kind_of(archive: Path) -> str:
 def _is_tar(head: bytes, name: str) -> bool:
     # The first tars (before POSIX) have no magic; their names must do.
     return head[257:262] == b"ustar" or (len(head) == _TAR_BLOCK and ".tar" in name)
+
+
+__all__ = ["Limits", "extract", "leftovers", "require_7z", "staging_folder", "unpack"]

@@ -17,15 +17,19 @@ from typing import Any, Literal
 from torch import Tensor
 
 from medscale.fields.alignment import Kind, align, resample
+from medscale.fields.options import RegistrationOptions
 from medscale.fields.quality import pair_quality
 from medscale.fields.store import FieldStore, Pairs
-from medscale.protocols import PoolView, Registrar, UsedPlugin
+from medscale.protocols import PluginContext, PoolView, Registrar, UsedPlugin
 
 REGISTRATION_VERSION = 1
 """Raised when the same registrar's codes of the same pairs, or their quality, become others.
 
 The `behavior` of the augmenters that use them goes up with it, as that is what trials are named by.
 """
+
+_LARGEST_BLOCK = 32
+"""Pairs that an augmenter has registered together at most."""
 
 _POLL_SECONDS = 0.2
 
@@ -58,6 +62,17 @@ class PairRegistration:
     device: str
     block: int = 16
 
+    @classmethod
+    def of(cls, options: RegistrationOptions, context: PluginContext) -> PairRegistration:
+        """Return how an augmenter with such options registers, with its store in its cache."""
+        return cls(
+            registrar=context.uses["registrar"],
+            alignment=options.alignment,
+            folder=context.cache / "fields",
+            device=context.device,
+            block=min(options.targets_per_source, _LARGEST_BLOCK),
+        )
+
     def store(self, view: PoolView) -> FieldStore:
         """Return the store, open to the images of this pool alone."""
         identity: dict[str, Any] = {
@@ -68,6 +83,44 @@ class PairRegistration:
         }
         names = dict(zip(view.keys, view.names, strict=True))
         return FieldStore(self.folder, identity=identity, pool=names)
+
+    def obtain(
+        self,
+        view: PoolView,
+        wanted: Wanted,
+        orders: Wanted,
+        progress: Callable[[str, float], None],
+    ) -> dict[int, Pairs]:
+        """Register the wanted pairs that are missing, and return those of each source.
+
+        Whole blocks of a source's order are registered, as far as what is wanted reaches, so that
+        the same pairs are registered together whichever of them are wanted.
+
+        Args:
+            view: The pool.
+            wanted: The pairs.
+            orders: All that may be wanted of each source, in an order that does not depend on what
+                is.
+            progress: `PluginContext.progress`.
+
+        Raises:
+            StoreError: If the store is damaged.
+            StorageError: If it cannot be written.
+        """
+
+        def tell(done: int, total: int) -> None:
+            if total:
+                progress("registration", done / total)
+
+        self.fill(view, self._whole_blocks(wanted, orders), tell)
+        return self.read(view, wanted)
+
+    def _whole_blocks(self, wanted: Wanted, orders: Wanted) -> Wanted:
+        blocks: dict[int, Sequence[int]] = {}
+        for source, order in orders.items():
+            needed = [order.index(target) + 1 for target in wanted[source]]
+            blocks[source] = order[: self.block * math.ceil(max(needed, default=0) / self.block)]
+        return blocks
 
     def read(self, view: PoolView, wanted: Wanted) -> dict[int, Pairs]:
         """Return the stored pairs of each source that has targets.

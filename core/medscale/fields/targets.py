@@ -7,9 +7,28 @@ nothing about the order of those that stay, so stored deformations serve the nex
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from medscale.protocols import PoolView
 from medscale.seeding import derive_seed
+
+
+def target_orders(
+    view: PoolView, sources: Iterable[int], candidates: Sequence[int], *, window: float
+) -> dict[int, list[int]]:
+    """Order the candidates as targets of each source, as `rank_targets` does.
+
+    Args:
+        view: The pool.
+        sources: Places in it.
+        candidates: Places in it.
+        window: Largest difference of homologous positions.
+    """
+    keys, positions = view.keys, view.positions.tolist()
+    return {
+        source: rank_targets(source, candidates, keys=keys, positions=positions, window=window)
+        for source in sources
+    }
 
 
 def rank_targets(

@@ -120,7 +120,6 @@ def test_folds_are_unlearned_where_fields_are_generated(tmp_path: Path) -> None:
         augmenter = gen(
             tmp_path, parameterization="displacement", extent_min=1, training={"folding": weight}
         )
-        augmenter._registrar = Folding()
         object.__setattr__(augmenter.registration.registrar, "plugin", Folding())
         augmenter.fit(pool())
         determinant = jacobian_determinant(fields(augmenter, [0, 1, 2] * 100))

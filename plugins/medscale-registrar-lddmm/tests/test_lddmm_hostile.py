@@ -7,21 +7,8 @@ from typing import Any
 
 import pytest
 import torch
+from lddmm_toys import lddmm, least
 from torch import Tensor
-
-from medscale.config import validate
-from medscale.fields.jacobian import jacobian_determinant
-from medscale.protocols import PluginContext
-from medscale_registrar_lddmm.config import LDDMMOptions
-from medscale_registrar_lddmm.registrar import LDDMM
-
-
-def _lddmm(**options: Any) -> LDDMM:
-    return LDDMM(validate(LDDMMOptions, options, "lddmm"), PluginContext())
-
-
-def _least(field: Tensor) -> float:
-    return float(jacobian_determinant(field).min())
 
 
 def _checkers(shape: tuple[int, ...], side: int) -> Tensor:
@@ -53,22 +40,22 @@ def test_hostile_images_never_fold(
 ) -> None:
     moving, fixed = _hostile(shape, 0)
     options = {"frequencies": 6, "iterations": (8,)} if len(shape) == 3 else {}
-    lddmm = _lddmm(similarity=similarity, weight=weight, **options)
-    codes = lddmm.register(moving=moving, fixed=fixed)
+    registrar = lddmm(similarity=similarity, weight=weight, **options)
+    codes = registrar.register(moving=moving, fixed=fixed)
     found = codes.isfinite().flatten(1).all(1)
     assert codes[~found].isnan().all()
     assert found.any()
-    for field in (lddmm.displacement, lddmm.inverse_displacement):
-        assert _least(field(codes=codes[found], shape=shape)) > 0
+    for field in (registrar.displacement, registrar.inverse_displacement):
+        assert least(field(codes=codes[found], shape=shape)) > 0
 
 
 def test_noise_is_hardly_deformed() -> None:
     generator = torch.Generator().manual_seed(0)
     moving, fixed = torch.rand(2, 4, 1, 64, 64, generator=generator)
-    lddmm = _lddmm()
-    codes = lddmm.register(moving=moving, fixed=fixed)
-    field = lddmm.displacement(codes=codes, shape=(64, 64))
-    assert _least(field) > 0.2
+    registrar = lddmm()
+    codes = registrar.register(moving=moving, fixed=fixed)
+    field = registrar.displacement(codes=codes, shape=(64, 64))
+    assert least(field) > 0.2
 
 
 @pytest.mark.parametrize("similarity", ["lncc", "ncc", "ssd"])
@@ -78,6 +65,6 @@ def test_noise_is_hardly_deformed() -> None:
 )
 def test_flat_images_stay(shape: tuple[int, ...], options: dict[str, Any], similarity: str) -> None:
     flat = torch.full((2, 1, *shape), 0.5)
-    lddmm = _lddmm(similarity=similarity, **options)
-    codes = lddmm.register(moving=flat, fixed=flat)
-    assert float(lddmm.displacement(codes=codes, shape=shape).abs().max()) < 1e-3
+    registrar = lddmm(similarity=similarity, **options)
+    codes = registrar.register(moving=flat, fixed=flat)
+    assert float(registrar.displacement(codes=codes, shape=shape).abs().max()) < 1e-3

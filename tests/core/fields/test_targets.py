@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from random import Random
 
-from hypothesis import given
+import torch
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medscale.fields.targets import rank_targets
+from medscale.fields.targets import rank_targets, target_orders
+from medscale.protocols import PoolView
 
 WINDOW = 0.1
 PLACES = st.one_of(st.just(math.nan), st.floats(0, 1))
@@ -91,3 +93,33 @@ def test_an_image_that_is_no_slice_is_homologous_to_all() -> None:
 
 def test_of_equal_images_the_nearer_slice_counts() -> None:
     assert ranked([(0, 0.0), (1, 0.9), (1, 0.05), (2, 0.5)]) == [2, 3]
+
+
+@settings(deadline=None)
+@given(POOLS, st.data())
+def test_each_source_of_a_pool_has_its_targets_among_the_candidates(
+    pool: list[tuple[int, float]], data: st.DataObject
+) -> None:
+    images = torch.tensor([[[[key / 64, 0.0]]] for key, _ in pool])
+    places = st.lists(st.sampled_from(range(len(pool))), unique=True)
+    sources, candidates = data.draw(places), data.draw(places)
+    view = PoolView(
+        take=lambda positions: images[list(positions)],
+        indices=torch.arange(len(pool)),
+        names=tuple(map(str, range(len(pool)))),
+        subset=(),
+        masks=torch.zeros(0, 1, 1, 2),
+        positions=torch.tensor([position for _, position in pool], dtype=torch.float64),
+        content="",
+        seed=0,
+    )
+    orders = target_orders(view, sources, candidates, window=WINDOW)
+    assert list(orders) == sources
+    for source, order in orders.items():
+        assert order == rank_targets(
+            source,
+            candidates,
+            keys=view.keys,
+            positions=[position for _, position in pool],
+            window=WINDOW,
+        )

@@ -12,21 +12,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from medscale.errors import DataError
+from medscale.fields.codes import displaced, finite_displacements, undisplaced
 from medscale.fields.lattice import coarse_grid
 from medscale.fields.registration import PairRegistration, Wanted
-from medscale.fields.warp import warp
 from medscale.identity import content_key
-from medscale.training.augmentation import at_shape
+from medscale.training.deformation import deform
 from medscale_augmenter_gen.archive import Archive, Kept
 from medscale_augmenter_gen.config import GenOptions
 from medscale_augmenter_gen.networks import thumbnails
-from medscale_augmenter_gen.pairs import (
-    choose_pairs,
-    first_targets,
-    learn_from,
-    lesson_grid,
-    whole_blocks,
-)
+from medscale_augmenter_gen.pairs import choose_pairs, first_targets, learn_from
 from medscale_augmenter_gen.trained import TrainedGenerator
 from medscale_augmenter_gen.trainer import Trainer
 
@@ -36,13 +30,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from medscale.fields.quality import Gate
-    from medscale.protocols import Batch, PluginContext, PoolView, Registrar
+    from medscale.protocols import Batch, PluginContext, PoolView
 
 GENERATOR_VERSION = 1
 """Raised when the same pairs and options train another generator; so is `behavior`."""
-
-_LARGEST_BLOCK = 32
-"""Pairs that are registered together at most."""
 
 _POLL_SECONDS = 0.5
 
@@ -54,16 +45,9 @@ class GenDA:
         self._config = config
         self._log = context.log
         self._progress = context.progress
-        self._registrar: Registrar = context.uses["registrar"].plugin
         self._device = context.device
         self._folder = context.cache / "generators"
-        self.registration = PairRegistration(
-            registrar=context.uses["registrar"],
-            alignment=config.alignment,
-            folder=context.cache / "fields",
-            device=context.device,
-            block=min(config.targets_per_source, _LARGEST_BLOCK),
-        )
+        self.registration = PairRegistration.of(config, context)
         self._trained: TrainedGenerator | None = None
         self._features: dict[int, Tensor] = {}
         self._facts: dict[str, Any] = {}
@@ -115,11 +99,9 @@ class GenDA:
 
     def _train(self, view: PoolView, orders: Wanted, archive: Archive) -> bool:
         """Have the generator trained, here or by a process that is at it; False without pairs."""
-        count = self._config.targets_per_source
-        blocks = whole_blocks(orders, count, self.registration.block)
-        self.registration.fill(view, blocks, self._registering)
-        wanted = first_targets(orders, count)
-        lesson, facts = learn_from(view, wanted, self.registration, self._config)
+        wanted = first_targets(orders, self._config.targets_per_source)
+        pairs = self.registration.obtain(view, wanted, orders, self._progress)
+        lesson, facts = learn_from(view, pairs, self.registration, self._config)
         self._facts = facts
         if lesson is None:
             self._log(
@@ -163,10 +145,6 @@ class GenDA:
             }
         )
 
-    def _registering(self, done: int, total: int) -> None:
-        if total:
-            self._progress("registration", done / total)
-
     def _training(self, share: float) -> None:
         self._progress("generator", share)
 
@@ -181,7 +159,7 @@ class GenDA:
         Zero where a sample is left alone; where all are, the field is a single zero.
         """
         config, shape = self._config, tuple(batch.images.shape[2:])
-        count, dims = len(batch.images), len(shape)
+        count = len(batch.images)
         # As many numbers for every sample, used or not, so that what is left alone by chance
         # shifts nobody's stream.
         chance, extent = torch.rand(count, 2, generator=generator).unbind(1)
@@ -192,26 +170,16 @@ class GenDA:
             if row in self._features and float(chance[sample]) < config.prob
         ]
         if self._trained is None or not chosen:
-            return batch.images.new_zeros(count, dims, *[1] * dims)
+            return undisplaced(batch)
         features = torch.stack([self._features[row] for row in batch.indices[chosen].tolist()])
         extents = config.extent_min + (config.extent_max - config.extent_min) * extent[chosen]
-        moved = self._trained.deformations(features, noise[chosen], extents)
+        made = self._trained.deformations(features, noise[chosen], extents)
         if config.parameterization == "displacement":
-            grid = lesson_grid(shape, config.grid)
-        else:
-            grid = coarse_grid(shape, config.grid)
-            moved = self._registrar.displacement(codes=moved, shape=grid)
-            usable = moved.isfinite().flatten(1).all(1).view(-1, *[1] * (dims + 1))
-            moved = torch.where(usable, moved, 0)
-        scale = moved.new_tensor([n / g for n, g in zip(shape, grid, strict=True)])
-        field = batch.images.new_zeros(count, dims, *grid)
-        field[chosen] = (moved * scale.view(-1, *[1] * dims)).to(field)
-        return field
+            return displaced(batch, chosen, made)
+        grid = coarse_grid(shape, config.grid)
+        fields = finite_displacements(self.registration.registrar.plugin, made, grid)
+        return displaced(batch, chosen, fields)
 
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
         """Warp images linearly and masks with threshold ½; zero outside."""
-        field = at_shape(self.displacements(batch, generator), tuple(batch.images.shape[2:]))
-        return batch.replace(
-            images=warp(batch.images, field),
-            masks=(warp(batch.masks, field) >= 0.5).to(batch.masks.dtype),
-        )
+        return deform(batch, self.displacements(batch, generator))

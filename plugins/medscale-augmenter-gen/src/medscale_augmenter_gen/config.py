@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from medscale.config import Options, plugin_option
-from medscale.fields.quality import Gate
+from medscale.config import Options
+from medscale.fields.options import RegistrationOptions
 
 
 class TrainingOptions(Options):
@@ -46,12 +46,9 @@ class TrainingOptions(Options):
     attempts: int = Field(default=3, ge=1, description="seeds that are tried, should it collapse")
 
 
-class GenOptions(Options):
+class GenOptions(RegistrationOptions):
     """Deformation by a generator that has learned from registered pairs."""
 
-    registrar: str = plugin_option(
-        "registrar", default="lddmm", description="registrar plugin; its options are its own"
-    )
     parameterization: Literal["momentum", "displacement"] = Field(
         default="momentum",
         description="what is generated: codes of the registrar, which it turns into maps, or "
@@ -68,46 +65,6 @@ class GenOptions(Options):
         description="most images that are registered to others; drawn by their pixels, the same "
         "whichever are annotated",
     )
-    targets_per_source: int = Field(
-        default=16, ge=1, description="images that each of them is registered to"
-    )
-    window: float = Field(
-        default=0.1,
-        ge=0,
-        le=1,
-        description="largest difference in slice position (0 to 1) of images that are taken for "
-        "homologous; beyond it the nearest slices are taken, where there are too few",
-    )
-    alignment: Literal["none", "translation", "similarity", "affine"] = Field(
-        default="similarity",
-        description="how targets are brought into the pose of their source before registration; "
-        "the pose itself is never used to augment",
-    )
-    gate: Gate = Field(
-        default=Gate(), description="which registrations are too bad to be used; needs no label"
-    )
     training: TrainingOptions = Field(
         default=TrainingOptions(), description="how the generator is trained"
     )
-    extent_min: float = Field(
-        default=0.0, description="least factor of a generated deformation (μ)"
-    )
-    extent_max: float = Field(default=1.0, description="largest factor of one")
-    prob: float = Field(
-        default=1.0, ge=0, le=1, description="probability that a sample is deformed"
-    )
-    grid: int = Field(
-        default=32,
-        ge=8,
-        description="longest side of the grid on which deformations are computed, points; more "
-        "where no such grid has the image's proportions",
-    )
-
-    @model_validator(mode="after")
-    def _check_extent(self) -> GenOptions:
-        if self.extent_max < self.extent_min:
-            raise ValueError(
-                f"extent_max is {self.extent_max:g}, expected at least extent_min, "
-                f"{self.extent_min:g}"
-            )
-        return self

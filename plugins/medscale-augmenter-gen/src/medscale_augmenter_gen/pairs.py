@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from medscale.fields.codes import usable_codes
 from medscale.fields.lattice import coarse_grid
 from medscale.fields.registration import PairRegistration, Wanted
-from medscale.fields.targets import rank_targets
+from medscale.fields.store import Pairs
+from medscale.fields.targets import target_orders
 from medscale.protocols import PoolView, Registrar
 from medscale.seeding import derive_seed
 from medscale_augmenter_gen.config import GenOptions
@@ -33,19 +33,10 @@ def choose_pairs(view: PoolView, options: GenOptions) -> dict[int, list[int]]:
     in whatever order the pool lies. Of equal images, one is a source.
     """
     candidates = view.subset if options.targets == "subset" else range(len(view.indices))
-    keys = view.keys
-    one_of_each = {keys[place]: place for place in reversed(candidates)}
+    one_of_each = {view.keys[place]: place for place in reversed(candidates)}
     lots = sorted(one_of_each, key=lambda key: (derive_seed(0, "source", key), key))
-    orders = {
-        one_of_each[key]: rank_targets(
-            one_of_each[key],
-            candidates,
-            keys=keys,
-            positions=view.positions.tolist(),
-            window=options.window,
-        )
-        for key in lots[: options.sources]
-    }
+    sources = [one_of_each[key] for key in lots[: options.sources]]
+    orders = target_orders(view, sources, candidates, window=options.window)
     return {source: order for source, order in orders.items() if order}
 
 
@@ -54,13 +45,11 @@ def first_targets(orders: Wanted, count: int) -> dict[int, Sequence[int]]:
     return {source: order[:count] for source, order in orders.items()}
 
 
-def whole_blocks(orders: Wanted, count: int, block: int) -> dict[int, Sequence[int]]:
-    """Return as many whole blocks of targets as `count` of them take; see `PairRegistration`."""
-    return first_targets(orders, block * math.ceil(count / block))
-
-
 def learn_from(
-    view: PoolView, wanted: Wanted, registration: PairRegistration, options: GenOptions
+    view: PoolView,
+    pairs: Mapping[int, Pairs],
+    registration: PairRegistration,
+    options: GenOptions,
 ) -> tuple[Lesson | None, dict[str, Any]]:
     """Return what stored pairs teach, and how many of them do.
 
@@ -68,27 +57,22 @@ def learn_from(
     that has nothing else is left out; where all are, there is no lesson.
     """
     registrar: Registrar = registration.registrar.plugin
-    grid = lesson_grid(tuple(view.take([0]).shape[2:]), options.grid)
-    reasons: Counter[str] = Counter()
+    grid = _lesson_grid(tuple(view.take([0]).shape[2:]), options.grid)
+    usable, turned_away = usable_codes(pairs, options.gate)
     sources: list[int] = []
     codes: list[Tensor] = []
     fields: list[Tensor] = []
-    for source, found in registration.read(view, wanted).items():
-        usable = ~found.failed
-        reasons["failed"] += int(found.failed.sum())
-        quality = {name: numbers[usable] for name, numbers in found.quality.items()}
-        reasons.update(options.gate.reasons(quality))
-        kept = torch.from_numpy(found.codes[usable][options.gate.passes(quality)])
-        kept, moved = _with_fields(registrar, kept.to(registration.device), grid)
+    for source, found in usable.items():
+        kept, moved = _with_fields(registrar, found.to(registration.device), grid)
         if moved.any():
             sources.append(source)
             codes.append(torch.cat([torch.zeros_like(kept[:1]), kept]))
             fields.append(torch.cat([torch.zeros_like(moved[:1]), moved]))
     facts = {
         "sources": len(sources),
-        "pairs": sum(map(len, wanted.values())),
+        "pairs": sum(len(found.failed) for found in pairs.values()),
         "used": sum(len(each) - 1 for each in fields),
-        "turned away": {name: count for name, count in sorted(reasons.items()) if count},
+        "turned away": turned_away,
     }
     if not sources:
         return None, facts
@@ -102,7 +86,7 @@ def learn_from(
     return lesson, facts
 
 
-def lesson_grid(shape: tuple[int, ...], side: int) -> tuple[int, ...]:
+def _lesson_grid(shape: tuple[int, ...], side: int) -> tuple[int, ...]:
     """Return the grid on which a generator's displacement fields live; coarser in 3-D."""
     return coarse_grid(shape, min(side, _LARGEST_SIDE[len(shape)]))
 

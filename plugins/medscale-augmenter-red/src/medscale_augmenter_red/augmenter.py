@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 from medscale.errors import ConfigError
 from medscale.fields.interpolation import Band, Spline
-from medscale.fields.warp import warp
+from medscale.training.deformation import deform
 from medscale_augmenter_red.config import RedOptions
 
 if TYPE_CHECKING:
@@ -74,14 +74,7 @@ class RandomElastic:
 
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
         """Warp images linearly and masks with threshold ½; zero outside."""
-        shape = tuple(batch.images.shape[2:])
-        field = self.displacements(batch, generator)
-        if tuple(field.shape[2:]) != shape:
-            return batch
-        return batch.replace(
-            images=warp(batch.images, field),
-            masks=(warp(batch.masks, field) >= 0.5).to(batch.masks.dtype),
-        )
+        return deform(batch, self.displacements(batch, generator))
 
 
 def control_points(size: int, spacing: float) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
-from medscale.fields.warp import warp
+from medscale.training.deformation import deform
 from plugin_module.config import PluginOptions
 
 if TYPE_CHECKING:
@@ -41,6 +41,4 @@ class PluginClass:
 
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
         """Warp images linearly and masks with threshold ½; zero outside."""
-        field = self.displacements(batch, generator)
-        masks = (warp(batch.masks, field) >= 0.5).to(batch.masks.dtype)
-        return batch.replace(images=warp(batch.images, field), masks=masks)
+        return deform(batch, self.displacements(batch, generator))

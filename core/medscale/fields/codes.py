@@ -1,0 +1,74 @@
+"""From stored codes to the displacements of a batch: which codes count, and where they put what."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from medscale.fields.quality import Gate
+from medscale.fields.store import Pairs
+from medscale.protocols import Batch, Registrar
+
+
+def usable_codes(
+    pairs: Mapping[int, Pairs], gate: Gate
+) -> tuple[dict[int, Tensor], dict[str, int]]:
+    """Return what is good enough of stored pairs.
+
+    Args:
+        pairs: Of each source, as from `PairRegistration.read`.
+        gate: Turns pairs away.
+
+    Returns:
+        The codes (K, …) of each source, where K can be 0, and how many pairs failed or met no rule
+        of the gate, by its name. One pair can be turned away by several rules.
+    """
+    codes: dict[int, Tensor] = {}
+    reasons: Counter[str] = Counter()
+    for source, found in pairs.items():
+        sound = ~found.failed
+        quality = {name: numbers[sound] for name, numbers in found.quality.items()}
+        codes[source] = torch.from_numpy(found.codes[sound][gate.passes(quality)])
+        reasons["failed"] += int(found.failed.sum())
+        reasons.update(gate.reasons(quality))
+    return codes, {name: count for name, count in sorted(reasons.items()) if count}
+
+
+def finite_displacements(registrar: Registrar, codes: Tensor, grid: tuple[int, ...]) -> Tensor:
+    """Return displacements (K, D, *G) in voxels of the grid.
+
+    Zero for a code from which the registrar gets no map: one extrapolated too far deforms nothing.
+
+    Args:
+        registrar: Of the codes.
+        codes: (K, …).
+        grid: G.
+    """
+    fields = registrar.displacement(codes=codes, shape=grid)
+    finite = fields.isfinite().flatten(1).all(1).view(-1, *[1] * (fields.ndim - 1))
+    return torch.where(finite, fields, 0)
+
+
+def undisplaced(batch: Batch) -> Tensor:
+    """Return the displacement of a batch that is left alone: (B, D, 1, …), a single zero."""
+    count, _, *shape = batch.images.shape
+    return batch.images.new_zeros(count, len(shape), *[1] * len(shape))
+
+
+def displaced(batch: Batch, samples: Sequence[int], fields: Tensor) -> Tensor:
+    """Return displacements (B, D, *G) in voxels of the image, zero for the other samples.
+
+    Args:
+        batch: Images and masks.
+        samples: The K samples that are displaced.
+        fields: (K, D, *G) of them in voxels of G, a grid over the image's field of view.
+    """
+    count, _, *shape = batch.images.shape
+    grid = fields.shape[2:]
+    scale = fields.new_tensor([n / g for n, g in zip(shape, grid, strict=True)])
+    every = batch.images.new_zeros(count, len(shape), *grid)
+    every[samples] = (fields * scale.view(-1, *[1] * len(shape))).to(every)
+    return every
