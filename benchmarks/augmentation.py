@@ -1,14 +1,15 @@
 """How fast augmented samples come, beside MONAI, TorchIO, albumentations and the least possible.
 
     pip install -c constraints.txt -e .[bench]
-    python benchmarks/augmentation.py
+    python -m benchmarks.augmentation --arms none,red,reg,gen --set gen.training.iterations=300
 
 Prints two Markdown tables. The first has samples per CPU second on one thread, image (float32) and
 mask together, and in brackets the share of "bare": `grid_sample` of image and mask, stacked, at a
 grid that lies ready. Every arm of `--arms` is measured end to end: draw, compose with the affine
-map and flips of the baseline, resample once, shift intensities. Arms with an option `prob` deform
-every sample, unless `--set` says otherwise. "ready" is an arm whose displacements lie ready on a
-coarse grid: what is left for making them. The peers do their elastic part only, without flips,
+map and flips of the baseline, resample once, shift intensities. Arms have learned from phantoms,
+each of which has deformations; those with an option `prob` deform every sample, unless `--set` says
+otherwise. "ready" is an arm whose displacements lie ready on a coarse grid: what is left for making
+them. The peers do their elastic part only, without flips,
 affine map and intensities, one sample at a time; MONAI's Rand2DElasticd with the options of `red`.
 The second table has the share of a training step (augmentation, forward, backward, optimiser) that
 goes into augmentation.
@@ -32,6 +33,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from benchmarks.phantoms import phantoms
 from torch import Tensor
 
 from medscale.config import parse_settings
@@ -42,12 +44,12 @@ from medscale.protocols import Augmenter, Batch, PluginContext, PoolView
 from medscale.registry import default_registry
 from medscale.seeding import seeded_torch
 from medscale.study.construction import construct
-from medscale.testing.images import pool_of
 from medscale.training.augmentation import augment, draw
 from medscale.training.losses import loss
 from medscale.training.options import AugmentationOptions, TrainingOptions
 
 ROUNDS = 6
+POOL = 24
 MONAI = "MONAI Rand2DElasticd"
 BARE = "bare: image + mask stacked, linear"
 STEPS = ((32, 128), (8, 96))
@@ -60,14 +62,15 @@ def main() -> None:
     parser.add_argument("--arms", default="none,red", help="augmenters, comma-separated")
     parser.add_argument("--set", action="append", default=[], metavar="ARM.OPTION=VALUE")
     parser.add_argument("--shapes", type=int, nargs="+", default=[128, 256, 512])
-    parser.add_argument("--batches", type=int, nargs="+", default=[8, 1])
+    parser.add_argument("--batches", type=int, nargs="+", default=[32, 8, 1])
     parser.add_argument("--seconds", type=float, default=0.1, help="of a block")
     parser.add_argument("--only", choices=["rates", "steps"], help="one of the tables")
     arguments = parser.parse_args()
     wanted = {**MEMORY_SETTINGS, "OMP_NUM_THREADS": "1"}
     if any(os.environ.get(name) != value for name, value in wanted.items()):
         # They are read when the process starts.
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **wanted})
+        again = [sys.executable, "-m", "benchmarks.augmentation", *sys.argv[1:]]
+        os.execve(sys.executable, again, {**os.environ, **wanted})
     use_one_thread()
     options = {name: dict(values) for name, values in parse_settings(arguments.set).items()}
     names = arguments.arms.split(",")
@@ -103,13 +106,8 @@ def make_arms(
         given = {"prob": 1.0} if "prob" in plugin.config.model_fields else {}
         context = PluginContext(cache=cache)
         arms[name], _ = construct(plugin, {**given, **options.get(name, {})}, name, context)
-        arms[name].fit(pool(size))
+        arms[name].fit(phantoms(POOL, size))
     return arms
-
-
-def pool(size: int) -> PoolView:
-    """Return a few images."""
-    return pool_of((size, size), 6)
 
 
 def batch_from(view: PoolView, count: int) -> Batch:
@@ -139,7 +137,7 @@ class Ready:
 
 def rates(arms: Mapping[str, Augmenter], size: int, count: int, seconds: float) -> dict[str, float]:
     """Return samples per CPU second by method, for batches of `count`."""
-    shape, view = (size, size), pool(size)
+    shape, view = (size, size), phantoms(POOL, size)
     batch, baseline = batch_from(view, count), AugmentationOptions()
     generator = torch.Generator().manual_seed(0)
     coarse = 2 * torch.randn(count, 2, 8, 8, generator=generator)
@@ -263,7 +261,7 @@ def print_steps(
         with seeded_torch(0):
             network = backbone.build(in_channels=1, out_channels=1, spatial_shape=(size, size))
         optimiser = torch.optim.Adam(network.parameters(), fused=True)
-        batch = batch_from(pool(size), 8)
+        batch = batch_from(phantoms(POOL, size), 8)
         generator = torch.Generator().manual_seed(0)
 
         def step(

@@ -23,7 +23,6 @@ Progress goes to stderr.
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import sys
 import tempfile
@@ -36,10 +35,11 @@ from typing import Any
 
 import torch
 from benchmarks.augmentation import MONAI, batch_from, best_seconds, make_peers, use_one_thread
+from benchmarks.phantoms import phantoms
 
 from medscale.executors.process import MEMORY_SETTINGS
 from medscale.fields.jacobian import jacobian_determinant
-from medscale.protocols import Augmenter, Batch, Dataset, PluginContext, PoolView
+from medscale.protocols import Augmenter, Batch, PluginContext, PoolView
 from medscale.registry import default_registry
 from medscale.study.construction import construct
 from medscale.training.augmentation import at_shape, augment
@@ -48,7 +48,6 @@ from medscale.training.options import AugmentationOptions
 PARAMETERIZATIONS = ("momentum", "displacement")
 SIZE = 96
 LARGE = 256
-ANNOTATED = 8
 BATCH = 8
 
 
@@ -77,30 +76,6 @@ def main() -> None:
         print_folds(learned, batch_from(view, BATCH), arguments.samples)
     if arguments.only in (None, "rates"):
         print_rates(learned, phantoms(len(view.subset), LARGE))
-
-
-def phantoms(count: int, size: int) -> PoolView:
-    """Return a pool of phantoms of different people, the first of them annotated."""
-    plugin = default_registry().load("dataset", "phantom")
-    options = {"subjects": count, "size": size}
-    dataset: Dataset = construct(plugin, options, "phantom", PluginContext())[0]
-    cases = dataset.cases()
-    samples = [dataset.load(case) for case in cases]
-    images = torch.stack([torch.as_tensor(sample.image).float() for sample in samples])
-    low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
-    images = (images - low) / (high - low)
-    subset = tuple(range(min(ANNOTATED, count)))
-    labels = [torch.as_tensor(samples[place].label) for place in subset]
-    return PoolView(
-        take=lambda positions: images[list(positions)],
-        indices=torch.arange(count),
-        names=tuple(case.id for case in cases),
-        subset=subset,
-        masks=torch.stack([(label > 0).float()[None] for label in labels]),
-        positions=torch.full((count,), math.nan),
-        content="",
-        seed=0,
-    )
 
 
 @dataclass(frozen=True)

@@ -72,11 +72,12 @@ class Shooter:
         path: list[Knot] = []
         for _ in range(steps):
             first = self._rate(momentum)
-            second = self._rate(momentum + step / 2 * first)
-            third = self._rate(momentum + step / 2 * second)
-            fourth = self._rate(momentum + step * third)
+            second = self._rate(torch.add(momentum, first, alpha=step / 2))
+            third = self._rate(torch.add(momentum, second, alpha=step / 2))
+            fourth = self._rate(torch.add(momentum, third, alpha=step))
             path.append(Knot(unstacked(momentum), unstacked(first)))
-            momentum = momentum + step / 6 * (first + 2 * (second + third) + fourth)
+            momentum = torch.add(momentum, first, alpha=step / 6)
+            momentum.add_(second.add_(third), alpha=step / 3).add_(fourth, alpha=step / 6)
         path.append(Knot(unstacked(momentum), unstacked(self._rate(momentum))))
         return path
 
@@ -104,7 +105,10 @@ class Shooter:
         # Where slopes along two axes would be: nothing.
         back = torch.zeros_like(jet)
         for axis, part in enumerate(self._slope_parts):
-            torch.sum(m * jet[part], dim=0, out=back[self._value_part][axis])
+            slope, product = jet[part], back[self._value_part][axis]
+            torch.mul(m[0], slope[0], out=product)
+            for component in range(1, len(m)):
+                product.addcmul_(m[component], slope[component])
             torch.mul(m, v[axis], out=back[part])
         return apply_stacked(self._jet_back, back)
 
