@@ -8,9 +8,13 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from medscale.fields.jacobian import keeps_orientation
 from medscale.fields.quality import Gate
 from medscale.fields.store import Pairs
 from medscale.protocols import Batch, Registrar
+
+_SHORTER = 0.75
+_TRIES = 4
 
 
 def usable_codes(
@@ -37,19 +41,27 @@ def usable_codes(
     return codes, {name: count for name, count in sorted(reasons.items()) if count}
 
 
-def finite_displacements(registrar: Registrar, codes: Tensor, grid: tuple[int, ...]) -> Tensor:
-    """Return displacements (K, D, *G) in voxels of the grid.
+def sound_displacements(registrar: Registrar, codes: Tensor, grid: tuple[int, ...]) -> Tensor:
+    """Return displacements (K, D, *G) in voxels of the grid, none of which folds.
 
-    Zero for a code from which the registrar gets no map: one extrapolated too far deforms nothing.
+    A map that folds, or that the registrar does not give, was extrapolated too far. Its code is
+    made a quarter shorter until there is one, four times at most; then it displaces nothing.
 
     Args:
         registrar: Of the codes.
         codes: (K, …).
-        grid: G.
+        grid: G, every axis at least 2 long.
     """
     fields = registrar.displacement(codes=codes, shape=grid)
-    finite = fields.isfinite().flatten(1).all(1).view(-1, *[1] * (fields.ndim - 1))
-    return torch.where(finite, fields, 0)
+    folding = ~keeps_orientation(fields)
+    for _ in range(_TRIES):
+        if not folding.any():
+            return fields
+        codes = _SHORTER * codes
+        fields[folding] = registrar.displacement(codes=codes[folding], shape=grid)
+        folding = ~keeps_orientation(fields)
+    fields[folding] = 0
+    return fields
 
 
 def undisplaced(batch: Batch) -> Tensor:

@@ -231,13 +231,18 @@ def test_failed_registrations_leave_an_image_alone_and_only_that(tmp_path: Path)
     assert field.flatten(1).any(1).tolist() == [True, False, True, False]
 
 
-def test_a_code_without_a_map_leaves_its_sample_alone(tmp_path: Path) -> None:
-    reg = _reg(tmp_path, Ledger(longest=1.0), extent_min=0, extent_max=2)
-    reg.fit(_pool())
-    field = reg.displacements(_batch([0] * 40), torch.Generator().manual_seed(0))
-    assert field.isfinite().all()
-    moved = field.flatten(1).any(1)
-    assert 5 < int(moved.sum()) < 35
+def test_a_code_without_a_map_goes_less_far(tmp_path: Path) -> None:
+    fields = []
+    for longest in (1.0, math.inf):
+        reg = _reg(tmp_path, Ledger(longest=longest), extent_min=0, extent_max=2)
+        reg.fit(_pool())
+        fields.append(reg.displacements(_batch([0] * 40), torch.Generator().manual_seed(0)))
+    assert fields[0].isfinite().all()
+    shorter = fields[0].flatten(1).norm(dim=1) / fields[1].flatten(1).norm(dim=1)
+    assert 5 < int((shorter < 1).sum()) < 35
+    # Three quarters, once or several times.
+    steps = shorter.log() / math.log(0.75)
+    torch.testing.assert_close(steps, steps.round(), atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize(

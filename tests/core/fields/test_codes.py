@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from medscale.fields.codes import displaced, finite_displacements, undisplaced, usable_codes
+from medscale.fields.codes import displaced, sound_displacements, undisplaced, usable_codes
+from medscale.fields.jacobian import jacobian_determinant
 from medscale.fields.quality import Gate
 from medscale.fields.store import Pairs
 from medscale.protocols import Batch
@@ -68,25 +69,31 @@ def test_where_all_pairs_pass_nothing_is_counted() -> None:
     assert turned_away == {}
 
 
+class Stretches:
+    """Stretches the last axis by the code; has no map for one above 8 or below -8."""
+
+    def register(self, *, moving: Tensor, fixed: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def displacement(self, *, codes: Tensor, shape: tuple[int, ...]) -> Tensor:
+        field = torch.zeros(len(codes), len(shape), *shape)
+        field[:, -1] = torch.arange(shape[-1]) * codes.view(-1, *[1] * len(shape))
+        field[codes > 8, 0, -1] = math.nan
+        field[codes < -8] = -math.inf
+        return field
+
+
 @SHAPES
-def test_a_code_without_a_map_displaces_nothing(shape: tuple[int, ...]) -> None:
-    class Shifts:
-        """Shifts by the code, and has no map for one above 2."""
-
-        def register(self, *, moving: Tensor, fixed: Tensor) -> Tensor:
-            raise NotImplementedError
-
-        def displacement(self, *, codes: Tensor, shape: tuple[int, ...]) -> Tensor:
-            field = torch.ones(len(codes), len(shape), *shape)
-            field *= codes.view(-1, *[1] * (len(shape) + 1))
-            field[codes > 2, 0, -1] = math.nan
-            field[codes > 3] = math.inf
-            return field
-
-    field = finite_displacements(Shifts(), torch.tensor([1.0, 2.5, 4.0, -1.0]), shape)
-    assert field.shape == (4, len(shape), *shape)
-    for row, shift in zip(field, (1.0, 0.0, 0.0, -1.0), strict=True):
-        assert (row == shift).all()
+def test_a_code_that_folds_is_shortened_until_it_does_not(shape: tuple[int, ...]) -> None:
+    # det ∇φ is 1 + code; from -1 on the map folds, and three quarters of the code are tried.
+    codes = [0.5, -0.9, -1.1, -1.5, -3.0, 10.0, -4.0, -9.0]
+    tries = [0, 0, 1, 2, 4, 1, None, None]
+    stretches = [0 if n is None else 0.75**n * c for c, n in zip(codes, tries, strict=True)]
+    field = sound_displacements(Stretches(), torch.tensor(codes), shape)
+    assert field.shape == (len(codes), len(shape), *shape)
+    expected = Stretches().displacement(codes=torch.tensor(stretches), shape=shape)
+    torch.testing.assert_close(field, expected)
+    assert (jacobian_determinant(field) > 0).all()
 
 
 @SHAPES

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from medscale.errors import DataError
-from medscale.fields.codes import displaced, finite_displacements, undisplaced
+from medscale.fields.codes import displaced, sound_displacements, undisplaced
 from medscale.fields.lattice import coarse_grid
 from medscale.fields.registration import PairRegistration, Wanted
 from medscale.identity import content_key
@@ -177,7 +177,7 @@ class GenDA:
         if config.parameterization == "displacement":
             return displaced(batch, chosen, made)
         grid = coarse_grid(shape, config.grid)
-        fields = finite_displacements(self.registration.registrar.plugin, made, grid)
+        fields = sound_displacements(self.registration.registrar.plugin, made, grid)
         return displaced(batch, chosen, fields)
 
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from medscale.fields.codes import displaced, finite_displacements, undisplaced, usable_codes
+from medscale.fields.codes import displaced, sound_displacements, undisplaced, usable_codes
 from medscale.fields.lattice import coarse_grid
 from medscale.fields.registration import PairRegistration, Wanted
 from medscale.fields.targets import target_orders
@@ -97,14 +97,14 @@ class RegDA:
     def displacements(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """Return (B, D, *G) displacements in pixels of the image, G as in `coarse_grid`.
 
-        Zero where a sample is left alone; where all are, the field is a single zero. Codes from
-        which the registrar gets no map, too far extrapolated for one, leave their sample alone too.
+        Zero where a sample is left alone; where all are, the field is a single zero. None folds
+        (`sound_displacements`).
         """
         chosen, codes = self._draw(batch.indices.tolist(), generator)
         if not chosen:
             return undisplaced(batch)
         grid = coarse_grid(tuple(batch.images.shape[2:]), self._config.grid)
-        fields = finite_displacements(self.registration.registrar.plugin, codes, grid)
+        fields = sound_displacements(self.registration.registrar.plugin, codes, grid)
         return displaced(batch, chosen, fields)
 
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
