@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from torch import Tensor
 from medscale.fields.jacobian import keeps_orientation
 from medscale.fields.quality import Gate
 from medscale.fields.store import Pairs
-from medscale.protocols import Batch, Registrar
+from medscale.protocols import Batch
 
 _SHORTER = 0.75
 _TRIES = 4
@@ -41,24 +41,24 @@ def usable_codes(
     return codes, {name: count for name, count in sorted(reasons.items()) if count}
 
 
-def sound_displacements(registrar: Registrar, codes: Tensor, grid: tuple[int, ...]) -> Tensor:
-    """Return displacements (K, D, *G) in voxels of the grid, none of which folds.
+def sound_displacements(displace: Callable[[Tensor], Tensor], codes: Tensor) -> Tensor:
+    """Return the displacements (K, D, *G) of codes; none of them folds.
 
-    A map that folds, or that the registrar does not give, was extrapolated too far. Its code is
-    made a quarter shorter until there is one, four times at most; then it displaces nothing.
+    A map that folds, or that there is none of, was extrapolated too far. Its code is made a quarter
+    shorter until there is one, four times at most; then it displaces nothing.
 
     Args:
-        registrar: Of the codes.
+        displace: Takes codes and returns their displacements in voxels of a grid G, every axis at
+            least 2 long; NaN for a code that has none.
         codes: (K, …).
-        grid: G, every axis at least 2 long.
     """
-    fields = registrar.displacement(codes=codes, shape=grid)
+    fields = displace(codes)
     folding = ~keeps_orientation(fields)
     for _ in range(_TRIES):
         if not folding.any():
             return fields
         codes = _SHORTER * codes
-        fields[folding] = registrar.displacement(codes=codes[folding], shape=grid)
+        fields[folding] = displace(codes[folding])
         folding = ~keeps_orientation(fields)
     fields[folding] = 0
     return fields

@@ -36,10 +36,12 @@ class RegistrationOptions(Options):
         "the pose itself is never used to augment",
     )
     extent_min: float = Field(
-        default=0.0, description="least share of a deformation that a sample goes; 0 is none of it"
+        default=-1.0,
+        description="least share of a deformation that a sample goes: 0 is none of it, below that "
+        "it goes the other way",
     )
     extent_max: float = Field(
-        default=1.0, description="largest share of it; beyond 1, or below 0, extrapolates"
+        default=2.0, description="largest share of it; beyond 1 it is extrapolated"
     )
     prob: float = Field(
         default=1.0, ge=0, le=1, description="probability that a sample is deformed"

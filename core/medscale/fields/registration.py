@@ -73,6 +73,11 @@ class PairRegistration:
             block=min(options.targets_per_source, _LARGEST_BLOCK),
         )
 
+    def displacement(self, codes: Tensor, grid: tuple[int, ...]) -> Tensor:
+        """Return the displacements (K, D, *G) of codes (K, …), in voxels of a grid G."""
+        registrar: Registrar = self.registrar.plugin
+        return registrar.displacement(codes=codes, shape=grid)
+
     def store(self, view: PoolView) -> FieldStore:
         """Return the store, open to the images of this pool alone."""
         identity: dict[str, Any] = {

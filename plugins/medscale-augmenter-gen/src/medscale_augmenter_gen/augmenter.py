@@ -1,12 +1,13 @@
 """GenDA: training images deformed by a generator that has learned from registered pairs.
 
 Images of the pool are registered to each other. A conditional GAN learns what that gives, and makes
-new deformations from an image and noise, scaled by μ ~ U(0, 1) (Chu et al. 2025, section 3.3).
+new deformations from an image and noise, scaled by a random μ (Chu et al. 2025, section 3.3).
 """
 
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -156,7 +157,8 @@ class GenDA:
     def displacements(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """Return (B, D, *G) displacements in pixels of the image, G as in `coarse_grid`.
 
-        Zero where a sample is left alone; where all are, the field is a single zero.
+        Zero where a sample is left alone; where all are, the field is a single zero. None folds
+        (`sound_displacements`).
         """
         config, shape = self._config, tuple(batch.images.shape[2:])
         count = len(batch.images)
@@ -175,10 +177,9 @@ class GenDA:
         extents = config.extent_min + (config.extent_max - config.extent_min) * extent[chosen]
         made = self._trained.deformations(features, noise[chosen], extents)
         if config.parameterization == "displacement":
-            return displaced(batch, chosen, made)
-        grid = coarse_grid(shape, config.grid)
-        fields = sound_displacements(self.registration.registrar.plugin, made, grid)
-        return displaced(batch, chosen, fields)
+            return displaced(batch, chosen, sound_displacements(lambda fields: fields, made))
+        displace = partial(self.registration.displacement, grid=coarse_grid(shape, config.grid))
+        return displaced(batch, chosen, sound_displacements(displace, made))
 
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
         """Warp images linearly and masks with threshold ½; zero outside."""

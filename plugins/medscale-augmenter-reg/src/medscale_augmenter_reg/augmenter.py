@@ -7,6 +7,7 @@ its codes, some way along (Chu et al. 2025, section 3.2, which follows Shen et a
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -104,8 +105,8 @@ class RegDA:
         if not chosen:
             return undisplaced(batch)
         grid = coarse_grid(tuple(batch.images.shape[2:]), self._config.grid)
-        fields = sound_displacements(self.registration.registrar.plugin, codes, grid)
-        return displaced(batch, chosen, fields)
+        displace = partial(self.registration.displacement, grid=grid)
+        return displaced(batch, chosen, sound_displacements(displace, codes))
 
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
         """Warp images linearly and masks with threshold ½; zero outside."""
