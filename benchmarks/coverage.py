@@ -9,6 +9,12 @@ and that of a new run a new run; how wide they are; how often the interval of th
 the true one, for targets that the truth reaches at 1.5 to 4 times the largest size, where a number
 is given; how often a target below the true floor gets a number all the same; and CPU time per fit.
 
+    python -m benchmarks.coverage --cases 20
+
+scores all trials of a curve on one sample of so many test cases, hard and easy ones, and fits
+twice: to errors by case, and to each trial's mean error. Two more columns say how often intervals
+of the second, which are about these very cases, hold the truth, which is about all.
+
     python -m benchmarks.coverage --fits 1000 [--processes 2]
 
 fits that many curves of 9 sizes × 20 trials in parallel and prints the largest memory of the
@@ -34,6 +40,9 @@ Array = NDArray[np.float64]
 Truth = Callable[[Array], Array]
 MULTIPLES = np.array([2.0, 4.0])
 LEVEL = 0.9
+HARDNESS, DRIFT, INTERACTION = 0.5, 0.05, 0.3
+"""Standard deviation of ln error over test cases, of its change per ln n, and over the trials of a
+case."""
 
 
 def power(generator: np.random.Generator, largest: float) -> tuple[Truth, float]:
@@ -97,6 +106,7 @@ class Tally:
     """What was counted for one family and number of sizes."""
 
     mean: list[list[bool]] = field(default_factory=list)
+    given: list[list[bool]] = field(default_factory=list)
     run: list[list[bool]] = field(default_factory=list)
     width: list[list[float]] = field(default_factory=list)
     error: list[list[float]] = field(default_factory=list)
@@ -115,6 +125,8 @@ class Tally:
         below = self.numbers_below_floor
         yield f"{np.mean(below):.0%}" if below else ""
         yield f"{np.mean(self.seconds):.2f}"
+        if self.given:
+            yield from (f"{share:.0%}" for share in np.mean(self.given, axis=0))
 
 
 def main() -> None:
@@ -124,6 +136,7 @@ def main() -> None:
     parser.add_argument("--families", default=",".join(TRUTHS))
     parser.add_argument("--sizes", default="5,7,9")
     parser.add_argument("--seed", type=int, default=0, help="of the curves")
+    parser.add_argument("--cases", type=int, help="test cases that the trials of a curve share")
     parser.add_argument("--fits", type=int, help="only fit so many curves, in parallel")
     parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
@@ -131,15 +144,17 @@ def main() -> None:
         in_parallel(arguments.fits, arguments.processes)
         return
     print("| truth | sizes | mean 2× | mean 4× | run 2× | run 4× | width 2× | width 4× ", end="")
-    print("| error 2× | error 4× | required n held, given | number below floor | CPU s |")
-    print("|" + "---|" * 13)
+    print("| error 2× | error 4× | required n held, given | number below floor | CPU s |", end="")
+    print(" these cases 2× | these cases 4× |" if arguments.cases else "")
+    print("|" + "---|" * (15 if arguments.cases else 13))
     for name in arguments.families.split(","):
         for count in map(int, arguments.sizes.split(",")):
             tally = Tally()
             for trials in (5, 10, 20):
                 for repeat in range(arguments.repeats):
                     seed = [arguments.seed, list(TRUTHS).index(name), count, trials, repeat]
-                    judge(tally, TRUTHS[name], count, trials, np.random.default_rng(seed))
+                    generator = np.random.default_rng(seed)
+                    judge(tally, TRUTHS[name], count, trials, generator, arguments.cases)
             print(f"| {name} | {count} | {' | '.join(tally.row())} |", flush=True)
     print(f"\nlargest memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
@@ -150,6 +165,7 @@ def judge(
     count: int,
     trials: int,
     generator: np.random.Generator,
+    cases: int | None,
 ) -> None:
     """Draw a curve, fit it and count."""
     sizes = 2.0 ** np.arange(count)
@@ -161,10 +177,14 @@ def judge(
         spread = scatter * n**-0.25
         return truth(n) * np.exp(generator.normal(size=len(n)) * spread - spread**2 / 2)
 
-    n = np.repeat(sizes, trials)
+    n, beyond = np.repeat(sizes, trials), largest * MULTIPLES
+    errors = drawn(n)
+    if cases:
+        errors = by_case(errors, np.log(n / largest), cases, generator)
+        low, high = fit(n, errors.mean(1)).interval(beyond, LEVEL)
+        tally.given.append(list((low <= truth(beyond)) & (truth(beyond) <= high)))
     started = time.process_time()
-    law = fit(n, drawn(n))
-    beyond = largest * MULTIPLES
+    law = fit(n, errors)
     low, high = law.interval(beyond, LEVEL)
     tally.seconds.append(time.process_time() - started)
     tally.mean.append(list((low <= truth(beyond)) & (truth(beyond) <= high)))
@@ -182,6 +202,22 @@ def judge(
         tally.numbers_below_floor.append(
             law.required(0.9 * floor, LEVEL).status in ("reached", "reachable")
         )
+
+
+def by_case(errors: Array, x: Array, cases: int, generator: np.random.Generator) -> Array:
+    """Return errors (T, C) on test cases drawn for the curve, whose expectation is `errors`.
+
+    Args:
+        errors: Of each trial, over all cases there are (T,).
+        x: ln(n / N) of each trial (T,).
+        cases: How many are drawn.
+        generator: Of the cases and of how trials do on them.
+    """
+    hardness, drift = generator.normal(size=(2, cases)) * [[HARDNESS], [DRIFT]]
+    interaction = generator.normal(size=(len(x), cases)) * INTERACTION
+    variance = HARDNESS**2 + (DRIFT * x[:, None]) ** 2 + INTERACTION**2
+    deviation = hardness + drift * x[:, None] + interaction
+    return np.asarray(errors[:, None] * np.exp(deviation - variance / 2))
 
 
 def in_parallel(fits: int, processes: int) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from tests.core.report.synthetic_run import synthetic_run
 
 from medscale_cli.__main__ import run
 
@@ -102,3 +103,70 @@ def test_files_that_are_no_tables_get_a_sentence(
     path.write_text("a,b\n1,2\n", encoding="utf-8")
     assert run(["fit", str(path)]) == 1
     assert "expected error, or a score such as dice" in capsys.readouterr().err
+
+
+def test_intervals_of_a_run_are_about_new_patients_and_those_of_a_file_about_its_cases(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = synthetic_run(tmp_path / "run").folder
+    for command in (["fit"], ["forecast", "--target", "dice=0.8"]):
+        assert run([*command, str(folder)]) == 0
+        assert "new patients, of whom the 6 test subjects are" in capsys.readouterr().out
+        assert run([*command, str(folder), "--json"]) == 0
+        assert "new patients" in str(objects(capsys.readouterr().out)[0]["intervals_about"])
+        assert run([*command, str(table)]) == 0
+        assert "about these very test cases, not new patients" in capsys.readouterr().out
+
+
+def test_what_a_run_measured_by_trial_only_is_about_its_cases(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = synthetic_run(tmp_path / "run").folder
+    # Steps to the best checkpoint are of a trial, and do not fall here.
+    assert run(["fit", str(folder), "--column", "best_step"]) == 0
+    assert "about these very test cases" in capsys.readouterr().out
+
+
+def test_a_file_of_test_cases_is_fitted_case_by_case(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    generator = np.random.default_rng(0)
+    hardness = np.exp(generator.normal(size=8) * 0.5)
+    rows = [
+        {"size": n, "replicate": replicate, "case": case, "error": 0.4 * n**-0.4 * hard * luck}
+        for n in 2 ** np.arange(6)
+        for replicate, luck in enumerate(np.exp(generator.normal(size=3) * 0.05))
+        for case, hard in enumerate(hardness)
+    ]
+    cases, trials = tmp_path / "cases.csv", tmp_path / "trials.csv"
+    frame = pd.DataFrame(rows)
+    frame.to_csv(cases, index=False)
+    frame.groupby(["size", "replicate"], as_index=False)["error"].mean().to_csv(trials, index=False)
+    found = []
+    for path in (cases, trials):
+        assert run(["fit", str(path), "--json"]) == 0
+        found.append(objects(capsys.readouterr().out)[0]["predictions"][5])  # type: ignore[index]
+    assert found[0]["error"] == pytest.approx(found[1]["error"])
+    assert found[0]["low"] < 0.9 * found[1]["low"]
+    frame.drop(columns="replicate").to_csv(cases, index=False)
+    assert run(["fit", str(cases)]) == 1
+    assert "is twice in the trial of n = 1" in capsys.readouterr().err
+
+
+def test_cases_without_a_score_are_left_out_and_trials_without_any_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        {"size": n, "case": case, "hd95": "" if (n, case) == (4, 1) else 9 * n**-0.4 * (1 + case)}
+        for n in (1, 2, 4, 8, 16)
+        for case in range(3)
+    ]
+    path = tmp_path / "distances.csv"
+    pd.DataFrame(rows).to_csv(path, index=False)
+    assert run(["fit", str(path), "--column", "hd95"]) == 0
+    assert "of whom the 3 test subjects" in capsys.readouterr().out
+    frame = pd.DataFrame(rows)
+    frame.loc[frame["size"] == 8, "hd95"] = ""
+    frame.to_csv(path, index=False)
+    assert run(["fit", str(path), "--column", "hd95"]) == 1
+    assert "hold no test case" in capsys.readouterr().err

@@ -1,6 +1,6 @@
 """Scaling laws of errors: fits, forecasts with intervals, and comparisons, on plain arrays."""
 
 from medscale.laws.forecast import Required
-from medscale.laws.law import Fit, fit
+from medscale.laws.law import Fit, fit, fit_cases
 
-__all__ = ["Fit", "Required", "fit"]
+__all__ = ["Fit", "Required", "fit", "fit_cases"]

@@ -11,12 +11,13 @@ has its variance with all covariances that the pairing brings.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import stats
 
-from medscale.laws.pairing import PairedErrors
+if TYPE_CHECKING:
+    from medscale.laws.pairing import PairedErrors
 
 
 class Contrasts(NamedTuple):
@@ -52,10 +53,10 @@ _LEAST_LEFT = 1e-12
 
 @dataclass(frozen=True)
 class LogMeans:
-    """Logs of mean errors, baseline's sizes first and then the arm's, and how they vary together.
+    """Logs of mean errors, arm by arm and within each size by size, and how they vary together.
 
     Attributes:
-        values: (P,) with P = 2 K.
+        values: (P,) with P = A K, the number of arms times that of sizes.
         by_trial: (P, R) what each trial does to each value by the jackknife; the Gram matrix is the
             covariance of row means.
         by_subject: (P, S) the same of each test subject.
@@ -71,20 +72,31 @@ class LogMeans:
 
     @classmethod
     def of(cls, paired: PairedErrors) -> LogMeans:
-        """Return the logs of the mean errors.
+        """Return the logs of the mean errors, baseline first.
 
         Args:
             paired: Mean errors are positive at every size, with a pair at least.
         """
-        pairs = paired.pairs
-        means = paired.errors.sum((2, 3)) / pairs
-        count = 2 * len(pairs)
+        return cls.of_arms(paired.errors, paired.shares)
+
+    @classmethod
+    def of_arms(cls, errors: np.ndarray, shares: np.ndarray) -> LogMeans:
+        """Return the logs of the mean errors of arms with the same trials and test cases.
+
+        Args:
+            errors: (A, K, R, S) and
+            shares: (K, R, S) as `PairedErrors` has them; mean errors are positive at every size,
+                with a trial at least.
+        """
+        trials = (shares.sum(2) > 0).sum(1)
+        means = errors.sum((2, 3)) / trials
+        count = means.size
         return cls(
             values=np.log(means).reshape(count),
-            by_trial=_jackknife(paired.errors.sum(3), paired.shares.sum(2)).reshape(count, -1),
-            by_subject=_jackknife(paired.errors.sum(2), paired.shares.sum(1)).reshape(count, -1),
-            interaction=_interaction(paired, means).reshape(count, -1),
-            pairs=np.tile(pairs, 2),
+            by_trial=_jackknife(errors.sum(3), shares.sum(2)).reshape(count, -1),
+            by_subject=_jackknife(errors.sum(2), shares.sum(1)).reshape(count, -1),
+            interaction=_interaction(errors, shares, means).reshape(count, -1),
+            pairs=np.tile(trials, len(errors)),
         )
 
     def contrasts(self, weights: np.ndarray) -> Contrasts:
@@ -110,22 +122,25 @@ class LogMeans:
 
     def covariance(self) -> np.ndarray:
         """Return the (P, P) covariance of the values, with no negative eigenvalue."""
+        return np.asarray(self.by_trial @ self.by_trial.T + self.subject_covariance())
+
+    def subject_covariance(self) -> np.ndarray:
+        """Return its part that comes from test subjects and not from their trials (P, P)."""
         beyond = self.by_subject @ self.by_subject.T - self.interaction @ self.interaction.T
         # As in `contrasts`, the subjects' part cannot take from what the trials say.
         values, vectors = np.linalg.eigh(beyond)
-        clipped = (vectors * np.maximum(values, 0)) @ vectors.T
-        return np.asarray(self.by_trial @ self.by_trial.T + clipped)
+        return np.asarray((vectors * np.maximum(values, 0)) @ vectors.T)
 
 
 def _jackknife(errors: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """Return what leaving out each trial, or each subject, does to the logs of mean errors.
 
     Args:
-        errors: (2, K, N) summed errors of each.
+        errors: (A, K, N) summed errors of each.
         shares: (K, N) their summed shares of the cases; zero where it is missing.
 
     Returns:
-        (2, K, N) deviations, whose sum of squares is the jackknife's variance.
+        (A, K, N) deviations, whose sum of squares is the jackknife's variance.
     """
     count = (shares > 0).sum(1)
     left = errors.sum(2, keepdims=True) - errors
@@ -138,12 +153,12 @@ def _jackknife(errors: np.ndarray, shares: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt(1 - 1 / np.maximum(count, 1))[:, None] * deviations)
 
 
-def _interaction(paired: PairedErrors, means: np.ndarray) -> np.ndarray:
-    """Return (2, K, R, S) what is left of the linearised logs beyond trials and subjects."""
-    pairs, subjects = paired.pairs[:, None, None], paired.subjects
-    present = paired.shares > 0
-    influence = (paired.errors / means[..., None, None] - paired.shares) / pairs
-    of_trials = influence.sum(3, keepdims=True) * paired.shares
+def _interaction(errors: np.ndarray, shares: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """Return (A, K, R, S) what is left of the linearised logs beyond trials and subjects."""
+    present = shares > 0
+    pairs, subjects = present.any(2).sum(1)[:, None, None], shares.shape[2]
+    influence = (errors / means[..., None, None] - shares) / pairs
+    of_trials = influence.sum(3, keepdims=True) * shares
     of_subjects = influence.sum(2, keepdims=True) / np.maximum(present.sum(1, keepdims=True), 1)
     rest = influence - of_trials - np.where(present, of_subjects, 0)
     # Rows and columns have taken their degrees of freedom.

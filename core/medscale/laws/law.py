@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,6 +16,9 @@ from medscale.laws.averaging import Average, average
 from medscale.laws.families import Array
 from medscale.laws.forecast import Required
 from medscale.laws.observations import Observations, observe
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +65,18 @@ class Fit:
         """Observed mean error of each size (K,)."""
         return self._seen.means
 
+    @property
+    def subjects(self) -> int:
+        """Test subjects whose errors were given one by one; 1 where trials had one error each."""
+        return self._seen.subjects
+
+    @property
+    def scope(self) -> str:
+        """What all intervals are about, in words."""
+        if self.subjects > 1:
+            return f"new patients, of whom the {self.subjects} test subjects are a sample"
+        return "these very test cases, not new patients"
+
     @cached_property
     def families(self) -> tuple[FamilyFit, ...]:
         """Every family: heaviest first, those that could not be fitted last."""
@@ -92,8 +107,7 @@ class Fit:
 
     def predict(self, n: ArrayLike) -> Array:
         """Return the mean error at sizes n, in the shape of n."""
-        centre, _ = self._foretell(n)
-        return np.exp(centre)
+        return np.exp(self._foretell(n).log_error)
 
     def interval(
         self, n: ArrayLike, level: float = 0.9, kind: Literal["mean", "run"] = "mean"
@@ -103,24 +117,28 @@ class Fit:
         Args:
             n: Training-set sizes.
             level: Share of the time that the interval is to hold the truth.
-            kind: "mean", of the mean over runs; "run", of one new run.
+            kind: "mean", of the mean over runs; "run", of one new run. `scope` says over which
+                patients the errors are meant.
         """
         _check_level(level)
-        centre, variance = self._foretell(n)
+        centre, variance, case_variance = self._foretell(n)
         if kind == "run":
             variance = variance + intervals.trial_variance(self._seen, np.log(_sizes(n)))
-        half = intervals.quantile(self._seen, level) * np.sqrt(variance)
+        half = intervals.half_width(self._seen, variance, case_variance, level)
         return np.exp(centre - half), np.exp(centre + half)
 
     @cached_property
     def floor(self) -> tuple[float, float, float]:
         """What no number of images removes: estimate and 90 % profile interval."""
-        return intervals.floor_interval(self._average, 0.9)
+        return intervals.floor_interval(self._seen, self._average, 0.9)
 
     @cached_property
     def trusted_factor(self) -> float:
-        """Up to which multiple of the largest size a prediction is trusted."""
-        return forecast.trusted_factor(self._curve(0.9), self.sizes)
+        """Up to which multiple of the largest size a prediction is trusted.
+
+        More sizes would extend it, but no more test cases: it is about the law.
+        """
+        return forecast.trusted_factor(self._curve(0.9, new_patients=False), self.sizes)
 
     @property
     def next_sizes(self) -> tuple[int, ...]:
@@ -147,34 +165,80 @@ class Fit:
             level=level,
         )
 
-    def _curve(self, level: float) -> forecast.Curve:
+    def _curve(self, level: float, *, new_patients: bool = True) -> forecast.Curve:
         def curve(n: Array) -> tuple[Array, Array, Array]:
-            return self.predict(n), *self.interval(n, level)
+            centre, variance, case_variance = self._foretell(n)
+            if not new_patients:
+                case_variance = np.zeros_like(case_variance)
+            half = intervals.half_width(self._seen, variance, case_variance, level)
+            return np.exp(centre), np.exp(centre - half), np.exp(centre + half)
 
         return curve
 
-    def _foretell(self, n: ArrayLike) -> tuple[Array, Array]:
+    def _foretell(self, n: ArrayLike) -> intervals.Foretold:
         sizes = _sizes(n)
         x = np.log(sizes.ravel() / self.sizes[-1])
-        centre, variance = intervals.foretell(self._seen, self._average, x)
-        return centre.reshape(sizes.shape), variance.reshape(sizes.shape)
+        foretold = intervals.foretell(self._seen, self._average, x)
+        return intervals.Foretold(*(part.reshape(sizes.shape) for part in foretold))
 
 
-def fit(sizes: ArrayLike, errors: ArrayLike, *, replicates: ArrayLike | None = None) -> Fit:
+def fit(
+    sizes: ArrayLike,
+    errors: ArrayLike,
+    *,
+    replicates: ArrayLike | None = None,
+    subjects: ArrayLike | None = None,
+) -> Fit:
     """Fit the learning curve of some trials.
+
+    With errors by test case, intervals are about new patients, of whom the test subjects are a
+    sample: trials at all sizes share them, so that the curve varies with the sample however many
+    trials there are. With one error a trial, intervals are about these very test cases.
+    Predictions are the same.
 
     Args:
         sizes: Training-set size of each trial (T,).
-        errors: Error of each trial (T,), positive; for Dice and its like 1 − score.
+        errors: Error of each trial (T,), or of each trial on each test case (T, C), NaN where a
+            trial was not scored on a case; positive; for Dice and its like 1 − score.
         replicates: Label of each trial's replicate (T,): trials of one replicate share their
             nested training sets and err together.
+        subjects: Label of each test case's subject (C,): cases of one subject are alike. None:
+            every case is another subject.
 
     Raises:
         DataError: If no curve can be fitted: no two sizes, errors below 0 or not finite, a mean
             error of 0, or one that surely rises.
     """
-    seen = observe(sizes, errors, replicates)
+    seen = observe(sizes, errors, replicates, subjects)
     return Fit(seen, average(seen), seen.warnings)
+
+
+def fit_cases(rows: pd.DataFrame) -> Fit:
+    """Fit the learning curve of a table of test cases; intervals are about new patients.
+
+    Args:
+        rows: Columns size, split, replicate, subject, case and error: a row per trial and case.
+
+    Raises:
+        DataError: As `fit`, and if a test case is twice in one trial.
+    """
+    trial, case = ["size", "split", "replicate"], ["subject", "case"]
+    twice = rows[rows.duplicated([*trial, *case])]
+    if len(twice):
+        first = twice.iloc[0]
+        raise DataError(
+            f"case {first['case']!r} is twice in the trial of n = {first['size']}, split "
+            f"{first['split']}, replicate {first['replicate']}, expected once: replicates need "
+            "labels of their own"
+        )
+    errors = rows.pivot(index=trial, columns=case, values="error")
+    trials = errors.index.to_frame(index=False)
+    return fit(
+        trials["size"],
+        errors.to_numpy(),
+        replicates=trials.groupby(["split", "replicate"]).ngroup(),
+        subjects=errors.columns.get_level_values("subject"),
+    )
 
 
 def _sizes(n: ArrayLike) -> Array:

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
 
 from medscale.errors import DataError
+from medscale.laws.cases import by_subject, shared_covariance
 from medscale.laws.noise import common_correlation, scatter_about_neighbours, shrunk_variance
 
 Array = NDArray[np.float64]
@@ -29,6 +30,8 @@ class Observations:
         trial_variance: Variance of ln error of one trial, smoothed over sizes (K,).
         correlation: Of the log means of two sizes that share replicates (K, K).
         degrees: Degrees of freedom that the variances rest on.
+        subjects: Test subjects whose errors are known one by one; 1 where trials have one error.
+        case_covariance: Of the log means, because all trials share these subjects (K, K).
         warnings: One sentence each about what is odd.
     """
 
@@ -38,6 +41,8 @@ class Observations:
     trial_variance: Array
     correlation: Array
     degrees: float
+    subjects: int
+    case_covariance: Array
     warnings: tuple[str, ...]
 
     @property
@@ -57,7 +62,7 @@ class Observations:
 
     @property
     def variance(self) -> Array:
-        """Variance of the log means (K,)."""
+        """Variance of the log means over trials, these test cases being given (K,)."""
         return self.trial_variance / self.counts
 
 
@@ -76,26 +81,33 @@ def errors_from_scores(scores: ArrayLike) -> Array:
 
 
 def observe(
-    sizes: ArrayLike, errors: ArrayLike, replicates: ArrayLike | None = None
+    sizes: ArrayLike,
+    errors: ArrayLike,
+    replicates: ArrayLike | None = None,
+    subjects: ArrayLike | None = None,
 ) -> Observations:
     """Check trials and gather them by size.
 
     Args:
         sizes: Training-set size of each trial, (T,).
-        errors: Error of each trial, (T,), in any positive unit.
+        errors: Error of each trial, (T,), or of each trial on each test case, (T, C), NaN where it
+            was not scored on it; in any positive unit.
         replicates: Label of each trial's replicate, (T,): trials of one replicate have nested
             training sets, so that their errors err together. None: every trial on its own.
+        subjects: Label of each test case's subject, (C,). None: every case is another subject.
 
     Raises:
         DataError: If no curve can be fitted to these.
     """
-    n, error = _vector(sizes, "sizes"), _vector(errors, "errors")
+    n, by_case = _vector(sizes, "sizes"), _by_case(errors)
     labels = np.arange(len(n)) if replicates is None else np.asarray(replicates)
-    for name, other in (("errors", error), ("replicates", labels)):
-        if other.shape != n.shape:
+    for name, other in (("errors", by_case), ("replicates", labels)):
+        if len(other) != len(n):
             raise DataError(
                 f"{name} got {len(other)} values for {len(n)} sizes, expected one for each trial"
             )
+    parts, shares = by_subject(by_case, _subjects(subjects, by_case.shape[1]))
+    error = parts.sum(axis=1)
     _refuse_impossible(n, error)
     order = np.lexsort((labels, error, n))
     n, error, labels = n[order], error[order], labels[order]
@@ -114,15 +126,60 @@ def observe(
     else:
         level, degrees = scatter_about_neighbours(np.log(levels), np.log(means))
         variance, correlation = np.full(len(levels), level), np.eye(len(levels))
-    warnings = _oddities(levels, means, variance / counts)
-    return Observations(levels, means, counts, variance, correlation, degrees, warnings)
+    return Observations(
+        sizes=levels,
+        means=means,
+        counts=counts,
+        trial_variance=variance,
+        correlation=correlation,
+        degrees=degrees,
+        subjects=parts.shape[1],
+        case_covariance=shared_covariance(parts[order], shares[order], place, labels),
+        warnings=_oddities(levels, means, variance / counts),
+    )
+
+
+def _by_case(errors: ArrayLike) -> Array:
+    """Return errors by trial and test case (T, C); one error of each trial is one case."""
+    values = _numbers(errors, "errors")
+    if values.ndim != 2:
+        return _vector(values, "errors")[:, None]
+    if np.isinf(values).any():
+        trial, case = np.argwhere(np.isinf(values))[0]
+        raise DataError(
+            f"errors[{trial}, {case}] is {values[trial, case]}, expected a number, or NaN where "
+            "the trial was not scored on that test case"
+        )
+    unscored = np.flatnonzero(np.isnan(values).all(axis=1))
+    if len(unscored):
+        raise DataError(
+            f"errors[{unscored[0]}] hold no test case, expected one or more; leave that trial out"
+        )
+    return values
+
+
+def _subjects(subjects: ArrayLike | None, cases: int) -> NDArray[np.intp]:
+    """Return the number of each test case's subject (C,)."""
+    if subjects is None:
+        return np.arange(cases)
+    labels = np.asarray(subjects)
+    if labels.shape != (cases,):
+        raise DataError(
+            f"subjects got {len(labels)} labels for {cases} test cases, expected one for each: "
+            "errors have a row per trial and a column per test case"
+        )
+    return np.unique(labels, return_inverse=True)[1]
+
+
+def _numbers(values: ArrayLike, name: str) -> Array:
+    try:
+        return np.asarray(values, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name} hold something that is no number: {error}") from error
 
 
 def _vector(values: ArrayLike, name: str) -> Array:
-    try:
-        vector = np.asarray(values, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{name} hold something that is no number: {error}") from error
+    vector = _numbers(values, name)
     if vector.ndim != 1 or not len(vector):
         raise DataError(f"{name} have shape {vector.shape}, expected one value for each trial")
     if not np.isfinite(vector).all():

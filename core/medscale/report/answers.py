@@ -171,7 +171,9 @@ def _facts(run: RunFindings) -> str:
     sizes = sorted(set(run.trials["size"]))
     span = f"{sizes[0]} to {sizes[-1]}" if len(sizes) > 1 else f"{sizes[0]}"
     tests = run.cases[["case", "subject"]].drop_duplicates()
+    laws = [arm.law for setting in run.settings for arm in setting.arms if arm.law]
+    about = f" Intervals of its forecasts are about {laws[0].scope}." if laws else ""
     return (
         f"{run.name}: {len(run.trials)} trainings on {span} annotated images, tested on "
-        f"{len(tests)} images of {tests['subject'].nunique()} subjects."
+        f"{len(tests)} images of {tests['subject'].nunique()} subjects.{about}"
     )

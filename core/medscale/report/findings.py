@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from medscale.errors import ConfigError, MedscaleError, StoreError, did_you_mean
-from medscale.laws import Fit, fit
+from medscale.laws import Fit, fit_cases
 from medscale.laws.comparison import Comparison, compare
 from medscale.report.tables import case_table, trial_table
 from medscale.study.plan import PlannedTrial
@@ -163,7 +163,7 @@ def _findings(
         trials=trials,
         cases=cases,
         failures=tuple((trial, record) for trial, record in failures if record is not None),
-        settings=_settings(trials, name, ambiguous),
+        settings=_settings(trials, cases, name, ambiguous),
         baseline=reference,
         comparison=comparison,
         trouble=trouble,
@@ -171,9 +171,13 @@ def _findings(
 
 
 def _settings(
-    trials: pd.DataFrame, run: str, ambiguous: Collection[tuple[str, ...]]
+    trials: pd.DataFrame,
+    cases: pd.DataFrame,
+    run: str,
+    ambiguous: Collection[tuple[str, ...]],
 ) -> tuple[Setting, ...]:
     settings = []
+    by_curve = dict(list(cases.groupby([*_SETTING, "arm"], sort=False)))
     for place, rows in trials.groupby(_SETTING, sort=False):
         dataset, task, backbone = names = tuple(map(str, place))
         settings.append(
@@ -182,20 +186,22 @@ def _settings(
                 dataset=dataset,
                 task=task,
                 backbone=backbone,
-                arms=tuple(_arm(arm, part) for arm, part in rows.groupby("arm", sort=False)),
+                arms=tuple(
+                    _arm(str(arm), part, by_curve[(*place, arm)])
+                    for arm, part in rows.groupby("arm", sort=False)
+                ),
             )
         )
     return tuple(settings)
 
 
-def _arm(arm: Any, trials: pd.DataFrame) -> ArmFinding:
+def _arm(arm: str, trials: pd.DataFrame, cases: pd.DataFrame) -> ArmFinding:
     law, trouble = None, ""
-    replicates = trials.groupby(["split", "replicate"]).ngroup()
     try:
-        law = fit(trials["size"], trials["error"], replicates=replicates)
+        law = fit_cases(cases.assign(error=1 - cases["dice"]))
     except MedscaleError as error:
         trouble = str(error)
-    return ArmFinding(arm=str(arm), trials=trials, law=law, trouble=trouble)
+    return ArmFinding(arm=arm, trials=trials, law=law, trouble=trouble)
 
 
 def _compared(

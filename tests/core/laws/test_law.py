@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from medscale.errors import DataError
-from medscale.laws import Fit, fit
+from medscale.laws import Fit, fit, fit_cases
 from medscale.laws.families import FAMILIES
 
 SIZES = np.repeat(2.0 ** np.arange(7), 5)
@@ -21,9 +23,30 @@ def trials(floor: float = 0.1, seed: int = 0, noise: float = 0.05) -> np.ndarray
     return (floor + 0.5 * SIZES**-0.5) * np.exp(scatter)
 
 
+def on_cases(errors: np.ndarray, seed: int = 0, cases: int = 20) -> np.ndarray:
+    """Return errors (T, C) on hard and easy cases; over all there are, each trial has `errors`."""
+    generator = np.random.default_rng([1, seed])
+    hardness, interaction = (
+        generator.normal(size=cases),
+        generator.normal(size=(len(errors), cases)),
+    )
+    deviation = 0.5 * hardness + 0.3 * interaction
+    return errors[:, None] * np.exp(deviation - (0.5**2 + 0.3**2) / 2)
+
+
 @pytest.fixture(scope="module")
 def law() -> Fit:
     return fit(SIZES, trials(), replicates=REPLICATES)
+
+
+@pytest.fixture(scope="module")
+def population_law() -> Fit:
+    return fit(SIZES, on_cases(trials()), replicates=REPLICATES)
+
+
+@pytest.fixture(scope="module")
+def given_law() -> Fit:
+    return fit(SIZES, on_cases(trials()).mean(1), replicates=REPLICATES)
 
 
 def test_a_truth_is_found_again(law: Fit) -> None:
@@ -168,3 +191,74 @@ def test_few_single_points_are_fitted_with_wide_intervals(count: int) -> None:
     low, high = law.interval(16)
     assert 0 < low < law.predict(16) < high
     assert law.warnings
+
+
+def test_test_cases_change_intervals_and_not_predictions(
+    population_law: Fit, given_law: Fit
+) -> None:
+    n = np.array([1.0, 3.0, 64.0, 128.0, 256.0])
+    np.testing.assert_allclose(population_law.predict(n), given_law.predict(n))
+    for kind in ("mean", "run"):
+        (low, high), (given_low, given_high) = (
+            law.interval(n, kind=kind) for law in (population_law, given_law)
+        )
+        assert ((low < given_low) & (high > given_high)).all()
+    assert population_law.trusted_factor == pytest.approx(given_law.trusted_factor)
+
+
+@pytest.mark.parametrize("n", [1.0, 64.0])
+def test_with_trials_that_agree_the_interval_is_student_s_over_patients(n: float) -> None:
+    errors = trials(noise=0.001)
+    # At n = 1 no law holds, and what was seen counts.
+    errors[SIZES == 1] *= 1.3
+    hardness = np.array([0.7, 0.8, 1.0, 1.1, 1.4])
+    law = fit(SIZES, errors[:, None] * hardness, replicates=REPLICATES)
+    low, high = law.interval(n)
+    expected = stats.t.ppf(0.95, 4) * hardness.std(ddof=1) / np.sqrt(5)
+    assert np.log(high / low) / 2 == pytest.approx(expected, rel=0.1)
+
+
+def test_the_floor_of_other_patients_is_less_known(population_law: Fit, given_law: Fit) -> None:
+    estimate, low, high = population_law.floor
+    assert low <= estimate <= high
+    assert high > given_law.floor[2]
+    assert low <= given_law.floor[1]
+
+
+def test_intervals_say_what_they_are_about(population_law: Fit, law: Fit) -> None:
+    assert population_law.subjects == 20
+    assert population_law.scope == "new patients, of whom the 20 test subjects are a sample"
+    assert law.scope == "these very test cases, not new patients"
+
+
+def test_a_table_of_cases_is_fitted_as_arrays_are() -> None:
+    errors, subjects = on_cases(trials()), np.arange(20) // 4
+    trial, case = np.indices(errors.shape).reshape(2, -1)
+    rows = pd.DataFrame(
+        {
+            "size": SIZES[trial],
+            "split": 0,
+            "replicate": REPLICATES[trial],
+            "subject": subjects[case],
+            "case": case,
+            "error": errors.ravel(),
+        }
+    ).sample(frac=1, random_state=0)
+    law = fit(SIZES, errors, replicates=REPLICATES, subjects=subjects)
+    assert law.subjects == 5
+    np.testing.assert_allclose(fit_cases(rows).interval(BEYOND), law.interval(BEYOND))
+    with pytest.raises(DataError, match="is twice in the trial of n = "):
+        fit_cases(pd.concat([rows, rows.head(1)]))
+
+
+def test_with_few_test_cases_only_intervals_that_count_them_hold_the_population() -> None:
+    truth = 0.1 + 0.5 * 64**-0.5
+    held = {"population": 0, "given": 0}
+    for seed in range(40):
+        errors = on_cases(trials(seed=seed), seed)
+        for name, own in (("population", errors), ("given", errors.mean(1))):
+            low, high = fit(SIZES, own).interval(64.0)
+            held[name] += bool(low <= truth <= high)
+    # Of 40, 90 % is 36, with a standard deviation of 2.
+    assert held["given"] < 20
+    assert held["population"] > 31

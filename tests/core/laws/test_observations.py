@@ -35,6 +35,34 @@ def test_impossible_input_is_refused_in_a_sentence(
         observe(sizes, errors)
 
 
+@pytest.mark.parametrize(
+    ("case", "subjects", "sentence"),
+    [
+        (np.inf, None, r"errors\[2, 1\] is inf"),
+        (np.nan, ["a"] * 3, "subjects got 3 labels for 2 test cases"),
+    ],
+)
+def test_impossible_test_cases_are_refused_in_a_sentence(
+    case: float, subjects: list[str] | None, sentence: str
+) -> None:
+    errors = np.column_stack([ERRORS, ERRORS])
+    errors[2, 1] = case
+    with pytest.raises(DataError, match=sentence):
+        observe(SIZES, errors, subjects=subjects)
+
+
+def test_a_trial_without_a_scored_case_is_refused() -> None:
+    errors = np.column_stack([ERRORS, ERRORS])
+    errors[3] = np.nan
+    with pytest.raises(DataError, match=r"errors\[3\] hold no test case"):
+        observe(SIZES, errors)
+
+
+def test_subjects_need_errors_by_case() -> None:
+    with pytest.raises(DataError, match="subjects got 5 labels for 1 test cases"):
+        observe(SIZES, ERRORS, subjects=["a", "b", "c", "d", "e"])
+
+
 def test_a_flat_noisy_curve_is_fitted_with_a_warning() -> None:
     seen = observe(SIZES, [0.3, 0.31, 0.29, 0.31, 0.3])
     assert any("does not fall" in warning for warning in seen.warnings)

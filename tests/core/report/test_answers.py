@@ -118,5 +118,7 @@ def test_cautions_say_each_thing_once(tmp_path: Path) -> None:
 def test_facts_count_trainings_images_and_people(tmp_path: Path) -> None:
     runs = find([synthetic_run(tmp_path / "hearts").folder], baseline=None)
     assert facts(runs) == (
-        "hearts: 50 trainings on 1 to 16 annotated images, tested on 6 images of 6 subjects."
+        "hearts: 50 trainings on 1 to 16 annotated images, tested on 6 images of 6 subjects. "
+        "Intervals of its forecasts are about new patients, of whom the 6 test subjects are a "
+        "sample."
     )
