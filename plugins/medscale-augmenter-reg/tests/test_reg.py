@@ -120,7 +120,7 @@ def test_samples_follow_the_registrations_of_their_own_image(tmp_path: Path) -> 
 
 def test_a_sample_is_a_convex_combination_some_way_along(tmp_path: Path) -> None:
     ledger = Ledger()
-    reg = _reg(tmp_path, ledger, mix=3)
+    reg = _reg(tmp_path, ledger, mix=3, extent_min=0, extent_max=1)
     reg.fit(_pool())
     shares = _shares(reg, ledger, [0] * 3000)[:, 1]
     assert (shares >= 0).all()

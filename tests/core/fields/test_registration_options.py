@@ -28,7 +28,7 @@ def test_an_augmenter_adds_its_own_options() -> None:
     ("options", "message"),
     [
         ({"extent_min": 1, "extent_max": 0}, r"extent_max is 0, expected at least extent_min, 1$"),
-        ({"extent_min": 2}, r"extent_max is 1, expected at least extent_min, 2$"),
+        ({"extent_min": 3}, r"extent_max is 2, expected at least extent_min, 3$"),
         ({"extent_max": "inf"}, r"option my\.extent_max got 'inf'"),
         ({"targets_per_source": 0}, r"option my\.targets_per_source got 0"),
         ({"window": 1.1}, r"option my\.window got 1\.1"),
