@@ -121,7 +121,7 @@ class Tally:
             yield from (f"{share:.0%}" for share in np.mean(values, axis=0))
         yield from (f"±{width:.0%}" for width in np.median(self.width, axis=0))
         yield from (f"{e:.3f}" for e in np.sqrt(np.mean(np.square(self.error), axis=0)))
-        yield f"{np.mean(self.required):.0%} of {len(self.required)}/{self.asked}"
+        yield f"{sum(self.required)} of {len(self.required)}/{self.asked}"
         below = self.numbers_below_floor
         yield f"{np.mean(below):.0%}" if below else ""
         yield f"{np.mean(self.seconds):.2f}"
