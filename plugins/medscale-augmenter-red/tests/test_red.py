@@ -105,7 +105,6 @@ class _Dense:
     frame = "output"
 
     def __init__(self, red: RandomElastic) -> None:
-        self._red = red
         self.fit, self.augment, self.displacements = red.fit, red.augment, red.displacements
 
 
