@@ -28,8 +28,12 @@ def test_every_study_is_one(path: Path) -> None:
         executor="serial",
     )
     config = study_config(request)
-    assert [arm.label for arm in config.arms] == ["none", "red", "strong", "reg", "gen"]
-    assert config.replicates_at(32) >= 5
+    labels = [arm.label for arm in config.arms]
+    assert labels[0] == studies.BASELINE
+    assert {"strong", "reg", "gen"} <= set(labels)
+    if path.stem in ("acdc-lv", "hippocampus", "xray-lungs"):
+        assert "red" in labels
+        assert config.replicates_at(max(config.sizes)) >= 5
 
 
 def test_a_page_says_what_a_run_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
