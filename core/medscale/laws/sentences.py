@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -42,7 +42,7 @@ def sentences(
         return f"{row['task']}, {row['backbone']}: " if several else ""
 
     telling = [_telling(rows) for _, rows in efficiency.groupby(_GROUP, sort=False)]
-    telling.sort(key=lambda row: -row["multiplier"])
+    telling.sort(key=_gain(overall))
     curves = [rows.to_dict("records") for _, rows in ratios.groupby(_GROUP, sort=False)]
     moved = [
         row
@@ -68,13 +68,28 @@ def saving(*, overall: pd.DataFrame, efficiency: pd.DataFrame, baseline: str) ->
     telling = [_telling(rows) for _, rows in efficiency.groupby("arm", sort=False)]
     gains = [row for row in telling if row["low"] > 1 or math.isnan(row["low"])]
     if gains:
-        return _worth(max(gains, key=lambda row: row["multiplier"]), baseline)
+        return _worth(min(gains, key=_gain(overall)), baseline)
     told = [row for row in overall.to_dict("records") if row["verdict"] == "lower"]
     if told:
         return _together(min(told, key=lambda row: row["ratio"]), baseline)
     *others, last = [str(row["arm"]) for row in telling]
     arms = f"{', '.join(others)} or {last}" if others else last
     return f"No annotations are shown to be saved with {arms}."
+
+
+def _gain(overall: pd.DataFrame) -> Callable[[Row], tuple[float, float]]:
+    """Return what sorts arms by how much they lower the error over all sizes, most first.
+
+    What images are worth is told at another size for each arm, and decides between equals only.
+    """
+    ratios = {
+        tuple(row[name] for name in _GROUP): row["ratio"] for row in overall.to_dict("records")
+    }
+
+    def key(row: Row) -> tuple[float, float]:
+        return ratios.get(tuple(row[name] for name in _GROUP), math.inf), -row["multiplier"]
+
+    return key
 
 
 def _telling(rows: pd.DataFrame) -> Row:
