@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from medscale.fields.interpolation import continued
 from medscale.fields.jacobian import keeps_orientation
 from medscale.fields.quality import Gate
 from medscale.fields.store import Pairs
@@ -53,13 +54,14 @@ def sound_displacements(displace: Callable[[Tensor], Tensor], codes: Tensor) -> 
         codes: (K, …).
     """
     fields = displace(codes)
-    folding = ~keeps_orientation(fields)
+    # The image reaches half a cell beyond the centres of a coarse grid's outermost cells.
+    folding = ~keeps_orientation(continued(fields))
     for _ in range(_TRIES):
         if not folding.any():
             return fields
         codes = _SHORTER * codes
         fields[folding] = displace(codes[folding])
-        folding = ~keeps_orientation(fields)
+        folding = ~keeps_orientation(continued(fields))
     fields[folding] = 0
     return fields
 

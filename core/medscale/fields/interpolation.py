@@ -159,6 +159,15 @@ def resized(field: Tensor, shape: tuple[int, ...]) -> Tensor:
     return separable(field, [cubic(n, m) for n, m in zip(field.shape[2:], shape, strict=True)])
 
 
+def continued(field: Tensor) -> Tensor:
+    """Return a field (B, C, *G) one cell wider on every side, as `resized` takes it to go on."""
+    for axis in range(2, field.ndim):
+        first, second = field.narrow(axis, 0, 1), field.narrow(axis, 1, 1)
+        last, before = field.narrow(axis, -1, 1), field.narrow(axis, -2, 1)
+        field = torch.cat([2 * first - second, field, 2 * last - before], dim=axis)
+    return field
+
+
 @lru_cache(maxsize=256)
 def cubic(count: int, size: int) -> Band:
     """Return the interpolation from `count` cells to `size` over the same extent.

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from medscale.fields.interpolation import Band, cubic_weights, resized, separable
+from medscale.fields.interpolation import Band, continued, cubic_weights, resized, separable
 
 
 def _cells(n: int) -> Tensor:
@@ -34,6 +34,20 @@ def test_lines_are_reproduced_up_to_the_border(data: st.DataObject, dims: int) -
     torch.testing.assert_close(
         resized(_on(coarse, powers), fine), _on(fine, powers), atol=1e-6, rtol=0
     )
+
+
+@pytest.mark.parametrize("shape", [(7, 9), (4, 5, 6)])
+def test_lines_go_on_beyond_the_border(shape: tuple[int, ...]) -> None:
+    slopes = torch.arange(1.0, len(shape) + 1)
+
+    def plane(sides: tuple[int, ...]) -> Tensor:
+        places = torch.meshgrid(*[torch.arange(n) - n / 2 for n in sides], indexing="ij")
+        return sum((s * x for s, x in zip(slopes, places, strict=True)), torch.zeros(sides))[
+            None, None
+        ]
+
+    wider = tuple(n + 2 for n in shape)
+    torch.testing.assert_close(continued(plane(shape)), plane(wider))
 
 
 def test_parabolas_are_reproduced_inside() -> None:
