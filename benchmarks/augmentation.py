@@ -9,9 +9,8 @@ grid that lies ready. Every arm of `--arms` is measured end to end: draw, compos
 map and flips of the baseline, resample once, shift intensities. Arms have learned from phantoms,
 each of which has deformations; those with an option `prob` deform every sample, unless `--set` says
 otherwise. "ready" is an arm whose displacements lie ready on a coarse grid: what is left for making
-them. The peers do their elastic part only, without flips,
-affine map and intensities, one sample at a time; MONAI's Rand2DElasticd with the options of `red`.
-The second table has the share of a training step (augmentation, forward, backward, optimiser) that
+them. The peers do their elastic part only, without flips, affine map and intensities, one sample at
+a time; MONAI's Rand2DElasticd with the options of `red`. The second table has the share of a training step (augmentation, forward, backward, optimiser) that
 goes into augmentation.
 
 Methods take turns, block by block, and the best block of each counts, so that a busy machine harms
