@@ -10,8 +10,8 @@ map and flips of the baseline, resample once, shift intensities. Arms have learn
 each of which has deformations; those with an option `prob` deform every sample, unless `--set` says
 otherwise. "ready" is an arm whose displacements lie ready on a coarse grid: what is left for making
 them. The peers do their elastic part only, without flips, affine map and intensities, one sample at
-a time; MONAI's Rand2DElasticd with the options of `red`. The second table has the share of a training step (augmentation, forward, backward, optimiser) that
-goes into augmentation.
+a time; MONAI's Rand2DElasticd with the options of `red`. The second table has the share of a
+training step (augmentation, forward, backward, optimiser) that goes into augmentation.
 
 Methods take turns, block by block, and the best block of each counts, so that a busy machine harms
 all alike. The process runs with the memory settings of the workers of `medscale run`.
