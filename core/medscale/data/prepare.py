@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from medscale.data.cohort import (
     open_cohort,
     save_cohort,
 )
+from medscale.data.draft import Draft, Row
 from medscale.data.options import PrepareOptions
 from medscale.data.resample import resample, resample_labels, resample_masks
 from medscale.errors import ConfigError, DataError, storing
@@ -44,6 +45,8 @@ def prepared_cohort(
 ) -> tuple[Cohort, Path]:
     """Return the prepared cohort and its folder, from the cache where it is there already.
 
+    What was prepared when a process was stopped is not prepared again.
+
     Args:
         dataset: The constructed data set.
         identity: Its name, behavior and resolved options.
@@ -67,58 +70,86 @@ def prepared_cohort(
     )
     folder = cache / "cohorts" / key
     if not is_saved(folder):
-        cohort = prepare(dataset, cases, options, progress)
+        draft = Draft(folder.with_name(f".{key}.draft"))
+        cohort = prepare(dataset, cases, options, progress, draft)
         with storing(folder.parent):
             save_cohort(cohort, folder)
+        draft.discard()
     # The cache does not know the files of a case; messages name them.
     return replace(open_cohort(folder), cases=cases), folder
 
 
 def prepare(
-    dataset: Dataset, cases: Sequence[Case], options: PrepareOptions, progress: Progress
+    dataset: Dataset,
+    cases: Sequence[Case],
+    options: PrepareOptions,
+    progress: Progress,
+    draft: Draft,
 ) -> Cohort:
-    """Load, check and resample every case."""
-    tasks = dataset.tasks
+    """Load, check and resample every case, but for those that a draft has."""
     images: Array | None = None
     labels: Array | None = None
     spacing = np.ones((len(cases), 0))
     keys: list[str] = []
-    for row, case in enumerate(cases):
-        sample = dataset.load(case)
-        check_sample(case, sample, tasks)
-        dims = len(sample.spatial_shape)
-        try:
-            shape = options.resolved_shape(dims)
-        except ValueError as error:
-            raise ConfigError(f"--shape: {error} ({describe_case(case)})") from None
-        image = np.asarray(sample.image, dtype=np.float32)
-        if images is None or labels is None:
-            images = np.empty((len(cases), image.shape[0], *shape), dtype=np.float32)
-            masks = np.shape(sample.label)[:-dims]
-            labels = np.empty((len(cases), *masks, *shape), dtype=np.uint8)
-            spacing = np.ones((len(cases), dims))
-        if (image.shape[0], *shape) != images.shape[1:]:
-            raise DataError(
-                f"{describe_case(case)} has {image.shape[0]} channels and {dims} dimensions, but "
-                f"{describe_case(cases[0])} has {images.shape[1]} and {images.ndim - 2}; "
-                "a study needs one kind of image"
-            )
-        keys.append(array_key(image))
-        images[row] = scale(resample(image, shape), options.intensity)
-        label = np.asarray(sample.label)
-        prepared = resample_labels if label.ndim == dims else resample_masks
-        resampled = prepared(label, shape)
-        if resampled.shape != labels.shape[1:]:
-            raise DataError(
-                f"{describe_case(case)} has a label of shape {label.shape}, but "
-                f"{describe_case(cases[0])} has another number of masks; give every case the same"
-            )
-        labels[row] = resampled
-        spacing[row] = np.asarray(sample.spacing) * np.array(sample.spatial_shape) / np.array(shape)
-        progress(row + 1, len(cases))
+    try:
+        for case, row in zip(cases, _rows(dataset, cases, options, draft), strict=True):
+            if images is None or labels is None:
+                images = np.empty((len(cases), *row.image.shape), dtype=np.float32)
+                labels = np.empty((len(cases), *row.label.shape), dtype=np.uint8)
+                spacing = np.ones((len(cases), *row.spacing.shape))
+            if row.image.shape != images.shape[1:]:
+                raise DataError(
+                    f"{describe_case(case)} has {len(row.image)} channels and "
+                    f"{len(row.spacing)} dimensions, but {describe_case(cases[0])} has "
+                    f"{images.shape[1]} and {images.ndim - 2}; a study needs one kind of image"
+                )
+            if row.label.shape != labels.shape[1:]:
+                raise DataError(
+                    f"{describe_case(case)} has another number of masks than "
+                    f"{describe_case(cases[0])}; give every case the same"
+                )
+            images[len(keys)], labels[len(keys)], spacing[len(keys)] = row[:3]
+            keys.append(row.key)
+            progress(len(keys), len(cases))
+    except BaseException:
+        draft.keep()
+        raise
     assert images is not None
     assert labels is not None
     return build_cohort(tuple(cases), images, labels, spacing, tuple(keys))
+
+
+def _rows(
+    dataset: Dataset, cases: Sequence[Case], options: PrepareOptions, draft: Draft
+) -> Iterator[Row]:
+    """Return the prepared cases: first those of a draft, which then gets the others."""
+    done = 0
+    for row in draft.read():
+        done += 1
+        yield row
+    for case in cases[done:]:
+        sample = dataset.load(case)
+        check_sample(case, sample, dataset.tasks)
+        try:
+            shape = options.resolved_shape(len(sample.spatial_shape))
+        except ValueError as error:
+            raise ConfigError(f"--shape: {error} ({describe_case(case)})") from None
+        row = _prepared(sample, shape, options)
+        yield row
+        # Nobody has refused it.
+        draft.add(row)
+
+
+def _prepared(sample: Sample, shape: tuple[int, ...], options: PrepareOptions) -> Row:
+    """Resample and scale a case."""
+    image, label = np.asarray(sample.image, dtype=np.float32), np.asarray(sample.label)
+    of_label = resample_labels if label.ndim == len(shape) else resample_masks
+    return Row(
+        image=scale(resample(image, shape), options.intensity),
+        label=of_label(label, shape),
+        spacing=np.asarray(sample.spacing) * np.array(sample.spatial_shape) / np.array(shape),
+        key=array_key(image),
+    )
 
 
 def scale(image: Array, intensity: str) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from hypothesis.extra import numpy as hnp
 
 from medscale.data.cases import Array, Case, Sample, Task
 from medscale.data.cohort import Cohort
+from medscale.data.draft import Draft
 from medscale.data.options import PrepareOptions
 from medscale.data.prepare import prepare, prepared_cohort, scale
 from medscale.errors import ConfigError, DataError
@@ -43,18 +45,20 @@ class _Toys:
         self._cases = cases or [
             Case(id=f"case{row}", subject=f"p{row}", files=(_FILE,)) for row in range(len(samples))
         ]
-        self._samples = dict(zip([case.id for case in self._cases], samples, strict=False))
+        self.samples = dict(zip([case.id for case in self._cases], samples, strict=False))
 
     def cases(self) -> Sequence[Case]:
         return self._cases
 
     def load(self, case: Case) -> Sample:
         self.loads += 1
-        return self._samples[case.id]
+        return self.samples[case.id]
 
 
 def _prepare(toys: _Toys, options: PrepareOptions = _SIXTEEN) -> Cohort:
-    return prepare(toys, toys.cases(), options, lambda done, total: None)
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Draft(Path(folder) / "draft")
+        return prepare(toys, toys.cases(), options, lambda done, total: None, draft)
 
 
 def _with(array: Array, value: float) -> Array:
@@ -250,10 +254,11 @@ def test_equal_pixels_have_equal_keys() -> None:
     assert cohort.duplicates() == (("case0", "case2"),)
 
 
-def test_progress_counts_cases() -> None:
+def test_progress_counts_cases(tmp_path: Path) -> None:
     toys = _Toys([_sample(0), _sample(1), _sample(2)])
     seen: list[tuple[int, int]] = []
-    prepare(toys, toys.cases(), _SIXTEEN, lambda done, total: seen.append((done, total)))
+    draft = Draft(tmp_path / "draft")
+    prepare(toys, toys.cases(), _SIXTEEN, lambda *counts: seen.append(counts), draft)
     assert seen == [(1, 3), (2, 3), (3, 3)]
 
 
@@ -309,3 +314,18 @@ def test_other_options_are_another_cohort(
     folders.add(_cached(on_disk, tmp_path / "cache", **change)[1])
     assert len(folders) == 2
     assert on_disk.loads == 6
+
+
+def test_a_preparation_that_is_stopped_goes_on(on_disk: _Toys, tmp_path: Path) -> None:
+    whole, _ = _cached(on_disk, tmp_path / "whole")
+    on_disk.loads = 0
+    stop: dict[str, Sample] = {"case2": on_disk.samples.pop("case2")}
+    with pytest.raises(KeyError):
+        _cached(on_disk, tmp_path / "cache")
+    assert on_disk.loads == 3
+    on_disk.samples.update(stop)
+    mended, folder = _cached(on_disk, tmp_path / "cache")
+    # Two were done; what could not be loaded is loaded again.
+    assert on_disk.loads == 4
+    assert mended.content == whole.content
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
