@@ -141,7 +141,7 @@ def rates(arms: Mapping[str, Augmenter], size: int, count: int, seconds: float) 
     generator = torch.Generator().manual_seed(0)
     coarse = 2 * torch.randn(count, 2, 8, 8, generator=generator)
     matrix = draw(count, 2, baseline, generator).matrix
-    grid = affine_then(matrix, coarse, shape).movedim(1, -1).contiguous()
+    grid = affine_then(matrix, coarse, shape).dense().movedim(1, -1).contiguous()
     stacked = torch.cat([batch.images, batch.masks], dim=1)
 
     def separately() -> tuple[Tensor, Tensor]:

@@ -99,6 +99,11 @@ def ants_syn_cc_script(moving: Array, fixed: Array) -> Fields:
     return _ants_syn(moving, fixed, (100, 70, 50, 20), 0.1)
 
 
+def ants_syn_cc_preset(moving: Array, fixed: Array) -> Fields:
+    """Run the SyN of ANTs with the iterations and step of ANTsPy's transform "SyNCC"."""
+    return _ants_syn(moving, fixed, (2100, 1200, 1200, 20), 0.15)
+
+
 PEERS = {
     "none": Peer(package="numpy", settings="no registration", register=stay),
     "dipy_syn_cc": Peer(
@@ -135,6 +140,11 @@ PEERS = {
         package="ants",
         settings="SyNOnly, CC radius 4, iterations 100/70/50/20, step 0.1 (antsRegistrationSyN.sh)",
         register=ants_syn_cc_script,
+    ),
+    "ants_syn_cc_preset": Peer(
+        package="ants",
+        settings="SyNOnly, CC radius 4, iterations 2100/1200/1200/20, step 0.15 (ANTsPy's SyNCC)",
+        register=ants_syn_cc_preset,
     ),
 }
 

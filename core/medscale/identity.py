@@ -10,7 +10,7 @@ import numpy as np
 
 from medscale.data.cases import Array
 
-IDENTITY_VERSION = 2
+IDENTITY_VERSION = 3
 """Raised when the meaning of a key changes, so that old results are never mistaken for new."""
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -24,12 +24,31 @@ class Band:
 
     Attributes:
         size: Outputs.
+        identity: Whether outputs are the inputs.
     """
 
     def __init__(self, matrix: NDArray[np.float64]) -> None:
         """Take a matrix (outputs, inputs)."""
         self._matrix = matrix
         self.size = len(matrix)
+        self.identity = np.array_equal(matrix, np.eye(self.size))
+
+    @cached_property
+    def taps(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """The first input that each output depends on, and the weights of those from there.
+
+        Returns:
+            (outputs,) and (outputs, T), T a multiple of 4; inputs from `inputs` on, should there
+            be fewer than T, have no weight.
+        """
+        used = self._matrix != 0
+        first = used.argmax(axis=1)
+        past = self._matrix.shape[1] - used[:, ::-1].argmax(axis=1)
+        count = 4 * math.ceil(max(1, int((past - first).max())) / 4)
+        starts = np.clip(first, 0, max(0, self._matrix.shape[1] - count))
+        wide = np.pad(self._matrix, ((0, 0), (0, max(0, count - self._matrix.shape[1]))))
+        weights = np.take_along_axis(wide, starts[:, None] + np.arange(count), axis=1)
+        return starts.astype(np.int32), weights.astype(np.float32)
 
     def leading(self, like: Tensor) -> tuple[_Tile, ...]:
         """Return the tiles for an axis that is not the last."""
@@ -72,23 +91,6 @@ def _tiles(band: Band, length: int, device: torch.device, dtype: torch.dtype) ->
         )
 
 
-@dataclass(frozen=True)
-class Spline:
-    """A field given by coefficients on a coarse grid of its own.
-
-    Attributes:
-        values: (B, C, *G) the coefficients.
-        bands: What they stand for along each axis of G; their sizes are the field's shape S.
-    """
-
-    values: Tensor
-    bands: tuple[Band, ...]
-
-    def dense(self) -> Tensor:
-        """Return the field (B, C, *S); it carries no gradient."""
-        return separable(self.values, self.bands)
-
-
 class Ramp(NamedTuple):
     """A field that is linear along its last axis: offset + slope · place.
 
@@ -106,6 +108,33 @@ class Ramp(NamedTuple):
         """Return (N, 2): offset and slope of each line along the last axis."""
         slope = self.slope.view(*self.slope.shape, *[1] * (self.offset.ndim - 2))
         return torch.stack([self.offset, slope.expand_as(self.offset)], dim=-1).view(-1, 2)
+
+
+@dataclass(frozen=True)
+class Spline:
+    """A field given by coefficients on a grid of its own, mostly a coarse one.
+
+    Attributes:
+        values: (B, C, *G) the coefficients.
+        bands: What they stand for along each axis of G; their sizes are the field's shape S.
+        plus: What is added to that.
+    """
+
+    values: Tensor
+    bands: tuple[Band, ...]
+    plus: Ramp | None = None
+
+    @classmethod
+    def through(cls, samples: Tensor, shape: tuple[int, ...]) -> Spline:
+        """Return the cubic that goes through samples (B, C, *G), as of `resized`."""
+        axes = zip(samples.shape[2:], shape, strict=True)
+        return cls(samples, tuple(cubic(n, m) for n, m in axes))
+
+    def dense(self) -> Tensor:
+        """Return the field (B, C, *S); it carries no gradient."""
+        if self.plus is None and all(band.identity for band in self.bands):
+            return self.values
+        return separable(self.values, self.bands, self.plus)
 
 
 @torch.no_grad()
@@ -128,10 +157,23 @@ def separable(field: Tensor, bands: Sequence[Band], plus: Ramp | None = None) ->
         for tile in band.leading(field):
             torch.matmul(tile.weights, flat[:, tile.source], out=out[:, tile.target])
         field = out.view(*before, band.size, *after)
+    return along_last(field, bands[-1], plus)
+
+
+def along_last(field: Tensor, band: Band, plus: Ramp | None = None) -> Tensor:
+    """Interpolate a field (…, G) along its last axis, giving (…, S), contiguous.
+
+    Args:
+        field: Floating point.
+        band: The interpolation.
+        plus: What is added to the result, in the same pass over its memory.
+    """
+    if band.identity and plus is None:
+        return field.contiguous()
     flat = field.reshape(-1, field.shape[-1])
-    out = flat.new_empty(len(flat), bands[-1].size)
+    out = flat.new_empty(len(flat), band.size)
     lines = None if plus is None else plus.lines()
-    for tile in bands[-1].last(field):
+    for tile in band.last(field):
         inputs, weights = flat[:, tile.source], tile.weights
         if plus is not None and lines is not None:
             # Two more inputs of the same product: offset times 1, and slope times place.
@@ -139,7 +181,7 @@ def separable(field: Tensor, bands: Sequence[Band], plus: Ramp | None = None) ->
             inputs = torch.cat([inputs, lines], dim=1)
             weights = torch.cat([weights, torch.ones_like(places), places], dim=1)
         torch.mm(inputs, weights.mT, out=out[:, tile.target])
-    return out.view(*field.shape[:-1], bands[-1].size)
+    return out.view(*field.shape[:-1], band.size)
 
 
 def resized(field: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -156,7 +198,7 @@ def resized(field: Tensor, shape: tuple[int, ...]) -> Tensor:
     Returns:
         (B, C, *S).
     """
-    return separable(field, [cubic(n, m) for n, m in zip(field.shape[2:], shape, strict=True)])
+    return Spline.through(field, shape).dense()
 
 
 def continued(field: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from medscale.fields.interpolation import Ramp, Spline, resized, separable
+from medscale.fields.interpolation import Ramp, Spline, resized
 
 _FINER = 4
 """How much finer than its own lattice a coarse displacement is made, at most, to be read linearly
@@ -104,6 +105,12 @@ def affine_grid(matrix: Tensor, shape: tuple[int, ...], lattice: tuple[int, ...]
     return sum(lines[1:], start=lines[0])
 
 
+def affine_map(matrix: Tensor, shape: tuple[int, ...]) -> Spline:
+    """Return where affine maps (B, D, D) look, as `affine_grid`, for an image of that shape."""
+    # Two samples along each axis say all about a map of first degree.
+    return Spline.through(affine_grid(matrix, shape, (2,) * len(shape)), shape)
+
+
 def _steps(matrix: Tensor, shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Return (B, D, D): how far each component looks on along each axis, both in normalised units.
 
@@ -122,8 +129,8 @@ def _cells(n: int) -> NDArray[np.float64]:
 
 
 @torch.no_grad()
-def affine_then(matrix: Tensor, displacement: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Return the sampling grid of out(x) = image(Ax + u(Ax)).
+def affine_then(matrix: Tensor, displacement: Tensor, shape: tuple[int, ...]) -> Spline:
+    """Return the sampling map of out(x) = image(Ax + u(Ax)).
 
     Where the displacement is as fine as the image, it is interpolated linearly at Ax; where A only
     flips, Ax are cells and nothing is interpolated. A coarse displacement stands for a function as
@@ -137,25 +144,26 @@ def affine_then(matrix: Tensor, displacement: Tensor, shape: tuple[int, ...]) ->
         shape: The image's spatial shape S.
 
     Returns:
-        (B, D, *S) in normalised units, last axis first, as `affine_grid`.
+        A field (B, D, *S) in normalised units, last axis first, as `affine_grid`.
     """
     lattice = tuple(displacement.shape[2:])
     if max(lattice) == 1:
-        return affine_grid(matrix, shape, shape).add_(normalised(displacement, shape))
+        grid = affine_map(matrix, shape)
+        return replace(grid, values=grid.values + normalised(displacement, shape))
     if min(lattice) == 1:
         displacement, lattice = resized(displacement, shape), shape
-    grid = affine_grid(matrix, shape, lattice)
-    _add_at(grid, displacement, matrix.tolist(), shape)
-    return grid if lattice == shape else resized(grid, shape)
+    places = affine_grid(matrix, shape, lattice)
+    _add_at(places, displacement, matrix.tolist(), shape)
+    return Spline.through(places, shape)
 
 
 @torch.no_grad()
-def then_affine(displacement: Tensor | Spline, matrix: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Return the sampling grid of out(x) = image(A(x + u(x))) = image(Ax + A u(x)).
+def then_affine(displacement: Tensor | Spline, matrix: Tensor, shape: tuple[int, ...]) -> Spline:
+    """Return the sampling map of out(x) = image(A(x + u(x))) = image(Ax + A u(x)).
 
     Unlike in `affine_then`, u is needed where it lies. As there, the map of a coarse displacement
     is evaluated on its lattice, and interpolated to the image's grid. Of a spline, A turns the
-    coefficients, so that the image's grid is written to once.
+    coefficients.
 
     Args:
         displacement: (B, D, *G) in voxels of the image; a grid of one cell is a translation. Or a
@@ -164,22 +172,25 @@ def then_affine(displacement: Tensor | Spline, matrix: Tensor, shape: tuple[int,
         shape: The image's spatial shape S.
 
     Returns:
-        (B, D, *S) in normalised units, last axis first, as `affine_grid`.
+        A field (B, D, *S) in normalised units, last axis first, as `affine_grid`.
     """
     scale = matrix.new_tensor([2.0 / n for n in reversed(shape)])
     turn = matrix.flip(1) * scale[:, None]
+    if isinstance(displacement, Spline) and displacement.plus is not None:
+        displacement = displacement.dense()
     if isinstance(displacement, Spline):
         values = (turn @ displacement.values.flatten(2)).view_as(displacement.values)
-        return separable(values, displacement.bands, plus=_affine_ramp(matrix, shape))
+        return Spline(values, displacement.bands, plus=_affine_ramp(matrix, shape))
     lattice = tuple(displacement.shape[2:])
     if max(lattice) == 1:
+        grid = affine_map(matrix, shape)
         shift = (turn @ displacement.flatten(2)).view_as(displacement)
-        return affine_grid(matrix, shape, shape).add_(shift)
+        return replace(grid, values=grid.values + shift)
     if min(lattice) == 1:
         displacement, lattice = resized(displacement, shape), shape
-    grid = affine_grid(matrix, shape, lattice)
-    grid.flatten(2).baddbmm_(turn, displacement.flatten(2))
-    return grid if lattice == shape else resized(grid, shape)
+    places = affine_grid(matrix, shape, lattice)
+    places.flatten(2).baddbmm_(turn, displacement.flatten(2))
+    return Spline.through(places, shape)
 
 
 def _affine_ramp(matrix: Tensor, shape: tuple[int, ...]) -> Ramp:

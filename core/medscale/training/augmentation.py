@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from medscale.fields.interpolation import Spline, resized
+from medscale.fields.resampling import sample_together
 from medscale.fields.warp import (
-    affine_grid,
+    affine_map,
     affine_then,
     compose,
     normalised,
@@ -158,40 +159,32 @@ def apply(
     """
     shape = tuple(batch.images.shape[2:])
     matrix = parameters.matrix.to(batch.images)
+    where = _sampling_map(matrix, in_image, in_output, shape)
     shift = parameters.intensity.to(batch.images)
-    grid = _sampling_grid(matrix, in_image, in_output, shape)
-    images, masks = _resample(batch, grid.movedim(1, -1))
-    return batch.replace(images=_shift_intensity(images, shift, options), masks=masks.ge_(0.5))
+    if options.histogram == "offset":
+        images, masks = sample_together(batch.images, batch.masks, where, shift[:, 0])
+        return batch.replace(images=images, masks=masks)
+    images, masks = sample_together(batch.images, batch.masks, where, torch.zeros_like(shift[:, 0]))
+    return batch.replace(images=_bent(images, shift), masks=masks)
 
 
-def _sampling_grid(
+def _sampling_map(
     matrix: Tensor,
     in_image: Tensor | None,
     in_output: Tensor | Spline | None,
     shape: tuple[int, ...],
-) -> Tensor:
+) -> Spline:
     """Return where every output voxel looks, (B, D, *S), as `affine_grid`."""
     if in_output is None:
         if in_image is None:
-            return affine_grid(matrix, shape, shape)
+            return affine_map(matrix, shape)
         return affine_then(matrix, in_image, shape)
-    grid = then_affine(in_output, matrix, shape)
+    where = then_affine(in_output, matrix, shape)
     if in_image is None:
-        return grid
+        return where
+    grid = where.dense()
     moves = sample(at_shape(in_image, shape), grid.movedim(1, -1), padding="border")
-    return grid.add_(normalised(moves, shape))
-
-
-def _resample(batch: Batch, grid: Tensor) -> tuple[Tensor, Tensor]:
-    """Sample images and masks linearly at one grid, into memory of their own."""
-    if grid.shape[-1] == 2:
-        return sample(batch.images, grid), sample(batch.masks, grid)
-    # In 3-D, finding a voxel's neighbours and weights is most of the work, and is done once.
-    channels = [batch.images.shape[1], batch.masks.shape[1]]
-    images, masks = torch.split(
-        sample(torch.cat([batch.images, batch.masks], dim=1), grid), channels, dim=1
-    )
-    return images.contiguous(), masks.contiguous()
+    return Spline.through(grid + normalised(moves, shape), shape)
 
 
 @overload
@@ -256,14 +249,12 @@ def _identity(dims: int) -> _Matrix:
     return [[1.0 if i == j else 0.0 for j in range(dims)] for i in range(dims)]
 
 
-def _shift_intensity(images: Tensor, shift: Tensor, options: AugmentationOptions) -> Tensor:
-    """Return images with their intensities shifted; may use the memory of those handed in."""
-    if options.histogram == "offset":
-        return images.add_(shift.view(-1, *[1] * (images.ndim - 1))).clamp_(0, 1)
+def _bent(images: Tensor, shift: Tensor) -> Tensor:
+    """Return images in [0, 1] with their intensities along a curve; its knots are shifted."""
     knots = torch.linspace(0, 1, _KNOTS, dtype=images.dtype, device=images.device)
     # Running maxima keep the curve rising, so the order of intensities is never reversed.
     curve = (knots + shift).clamp(0, 1).cummax(dim=1).values
-    place = images.clamp(0, 1).flatten(1) * (_KNOTS - 1)
+    place = images.flatten(1) * (_KNOTS - 1)
     left = place.floor().clamp(max=_KNOTS - 2)
     index = left.long()
     low, high = curve.gather(1, index), curve.gather(1, index + 1)

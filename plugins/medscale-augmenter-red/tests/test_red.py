@@ -91,7 +91,7 @@ def test_the_baseline_s_affine_map_comes_before_as_in_monai() -> None:
         _monai(torch.einsum("ij,j...->i...", matrix, grid[:2]), shape, spacing)
         for grid in (moved, still)
     )
-    grid = then_affine(field, matrix[None], shape) - affine_grid(matrix[None], shape, shape)
+    grid = then_affine(field, matrix[None], shape).dense() - affine_grid(matrix[None], shape, shape)
     ours = grid[0].flip(0) * torch.tensor(shape).view(2, 1, 1) / 2
     torch.testing.assert_close(ours, turned - flat, atol=1e-3, rtol=0)
     red = _red()

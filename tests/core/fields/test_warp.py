@@ -16,6 +16,7 @@ from torch import Tensor
 from medscale.fields.interpolation import Spline, cubic
 from medscale.fields.warp import (
     affine_grid,
+    affine_map,
     affine_then,
     compose,
     identity_grid,
@@ -190,6 +191,7 @@ def test_an_affine_grid_is_the_matrix_times_the_voxels(shape: tuple[int, ...]) -
     matrix = _affine(dims)
     places = torch.einsum("bij,j...->bi...", matrix, _centred(shape))
     torch.testing.assert_close(_voxels(affine_grid(matrix, shape, shape)), places)
+    torch.testing.assert_close(_voxels(affine_map(matrix, shape).dense()), places)
     # A lattice half as fine has its cells in the middle of four (or eight) of the image's.
     even = tuple(2 * n for n in shape)
     fine, coarse = affine_grid(matrix, even, even), affine_grid(matrix, even, shape)
@@ -205,7 +207,7 @@ def test_a_fine_displacement_is_taken_where_the_affine_map_leads(shape: tuple[in
     grid = affine_grid(matrix, shape, shape)
     taken = sample(field, grid.movedim(1, -1), padding="border")
     expected = _voxels(grid) + taken
-    torch.testing.assert_close(_voxels(affine_then(matrix, field, shape)), expected)
+    torch.testing.assert_close(_voxels(affine_then(matrix, field, shape).dense()), expected)
 
 
 @pytest.mark.parametrize("shape", [(20, 33), (8, 11, 14)])
@@ -218,7 +220,7 @@ def test_flips_take_a_displacement_to_the_bit(shape: tuple[int, ...]) -> None:
         expected = affine_grid(matrix, shape, shape)
         for axis, n in enumerate(shape):
             expected[:, -1 - axis].add_(field.flip(axes)[:, axis], alpha=2 / n)
-        assert torch.equal(affine_then(matrix, field, shape), expected)
+        assert torch.equal(affine_then(matrix, field, shape).dense(), expected)
 
 
 def _waves(places: Tensor, period: tuple[float, ...], amplitude: float) -> Tensor:
@@ -254,7 +256,7 @@ def test_a_coarse_displacement_is_composed_to_a_twentieth_of_a_voxel(
     field = _waves(cells[None], period, amplitude).expand(4, dims, *lattice)
     places = torch.einsum("bij,j...->bi...", matrix, _centred(shape))
     expected = places + _waves(places, period, amplitude)
-    error = (_voxels(affine_then(matrix, field, shape)) - expected).norm(dim=1)
+    error = (_voxels(affine_then(matrix, field, shape).dense()) - expected).norm(dim=1)
     # Outside the image there is no field but its continuation; two lattice steps feel that.
     room = torch.tensor(shape) / 2 - 3 * scale
     inside = (places.abs() < room.view(-1, *[1] * dims)).all(dim=1)
@@ -270,7 +272,7 @@ def test_a_displacement_is_turned_with_its_place(shape: tuple[int, ...]) -> None
     matrix = torch.cat([_affine(dims), flip])
     field = torch.randn(4, dims, *shape, generator=torch.Generator().manual_seed(0))
     expected = torch.einsum("bij,bj...->bi...", matrix, _centred(shape) + field)
-    grid = then_affine(field, matrix, shape)
+    grid = then_affine(field, matrix, shape).dense()
     torch.testing.assert_close(_voxels(grid), expected, atol=1e-5, rtol=1e-5)
 
 
@@ -283,7 +285,13 @@ def test_a_spline_is_turned_as_its_field_is(shape: tuple[int, ...], grid: tuple[
     spline = Spline(values, tuple(cubic(g, n) for g, n in zip(grid, shape, strict=True)))
     assert tuple(spline.dense().shape[2:]) == shape
     expected = then_affine(spline.dense(), matrix, shape)
-    torch.testing.assert_close(then_affine(spline, matrix, shape), expected, atol=2e-6, rtol=0)
+    turned = then_affine(spline, matrix, shape)
+    torch.testing.assert_close(turned.dense(), expected.dense(), atol=2e-6, rtol=0)
+    # What was made so is a field like any other.
+    twice = then_affine(turned, matrix, shape).dense()
+    torch.testing.assert_close(
+        twice, then_affine(turned.dense(), matrix, shape).dense(), atol=2e-6, rtol=0
+    )
 
 
 @pytest.mark.parametrize(
@@ -301,7 +309,7 @@ def test_a_coarse_displacement_is_turned_to_a_twentieth_of_a_voxel(
     )
     matrix = _affine(2)
     expected = torch.einsum("bij,bj...->bi...", matrix, _centred(shape) + fine)
-    error = (_voxels(then_affine(coarse, matrix, shape)) - expected).norm(dim=1)
+    error = (_voxels(then_affine(coarse, matrix, shape).dense()) - expected).norm(dim=1)
     assert float(error[..., 8:-8, 8:-8].max()) < 0.05
 
 
@@ -311,16 +319,16 @@ def test_a_translation_is_turned_from_any_grid() -> None:
     turned = torch.einsum("bij,bj...->bi...", matrix, shift)
     expected = _voxels(affine_grid(matrix, shape, shape)) + turned
     for lattice in ((1, 1), (1, 5), (5, 1), (5, 6), shape):
-        grid = then_affine(shift.expand(3, 2, *lattice), matrix, shape)
+        grid = then_affine(shift.expand(3, 2, *lattice), matrix, shape).dense()
         torch.testing.assert_close(_voxels(grid), expected, atol=1e-4, rtol=1e-5)
 
 
 def test_a_translation_needs_no_grid() -> None:
     shape, matrix = (20, 33), _affine(2)
     shift = torch.tensor([3.0, -2.0]).view(1, 2, 1, 1)
-    one = affine_then(matrix, shift.expand(3, 2, 1, 1), shape)
+    one = affine_then(matrix, shift.expand(3, 2, 1, 1), shape).dense()
     expected = _voxels(affine_grid(matrix, shape, shape)) + shift
     torch.testing.assert_close(_voxels(one), expected)
     for lattice in ((1, 5), (5, 1), shape):
-        other = affine_then(matrix, shift.expand(3, 2, *lattice), shape)
+        other = affine_then(matrix, shift.expand(3, 2, *lattice), shape).dense()
         torch.testing.assert_close(other, one, atol=1e-6, rtol=0)
