@@ -29,13 +29,16 @@ def forecast(
     from rich.console import Console
     from rich.markup import escape
 
-    from medscale_cli.curves import parse_target, read_curves
+    from medscale.laws.measure import Measure
+    from medscale_cli.curves import SCORES, parse_target, read_curves
 
     column, error = parse_target(target)
+    score = column if column in SCORES else None
+    measure = Measure(score)
     console = Console(highlight=False)
     for curve in read_curves(source, column):
         law = curve.law()
-        answer = law.required(error, level)
+        answer = law.required(error, level, score=score)
         low, high = law.interval(law.next_sizes, level)
         following: list[dict[str, Any]] = [
             {"n": n, "error": float(e), "low": float(a), "high": float(b)}
@@ -63,7 +66,8 @@ def forecast(
         for warning in law.warnings:
             console.print(f"  warning: {escape(warning)}", soft_wrap=True)
         for size in following:
-            console.print("  n = {n}: error {error:.4g} ({low:.4g} to {high:.4g})".format_map(size))
+            ends = measure.between(size["low"], size["high"])
+            console.print(f"  n = {size['n']}: {measure.say(size['error'])} ({ends})")
         console.print(f"  intervals are about {law.scope}", soft_wrap=True)
 
 

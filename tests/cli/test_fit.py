@@ -59,7 +59,7 @@ def test_json_holds_weights_floor_and_predictions(
 
 def test_a_forecast_says_how_many(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["forecast", str(table), "--target", "dice=0.85"]) == 0
-    assert "none: an error of 0.15 needs about n =" in capsys.readouterr().out
+    assert "none: Dice 0.85 needs about n =" in capsys.readouterr().out
     assert run(["forecast", str(table), "--target", "dice=0.85", "--json"]) == 0
     none, red = objects(capsys.readouterr().out)
     assert none["low"] <= 100 <= none["high"]  # type: ignore[operator]
@@ -69,7 +69,13 @@ def test_a_forecast_says_how_many(table: Path, capsys: pytest.CaptureFixture[str
 def test_a_forecast_says_what_cannot_be(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["forecast", str(table), "--target", "dice=0.999"]) == 0
     shown = capsys.readouterr().out
-    assert "unreachable by more images alone: floor at" in shown
+    assert "Dice 0.999 is unreachable by more images alone: the law levels off at Dice 0.9" in shown
+    assert "n = 128: Dice 0.8" in shown
+    assert run(["forecast", str(table), "--target", "error=0.001"]) == 0
+    shown = capsys.readouterr().out
+    assert (
+        "error 0.001 is unreachable by more images alone: the law levels off at error 0." in shown
+    )
 
 
 @pytest.mark.parametrize(

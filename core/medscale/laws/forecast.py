@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from medscale.laws.families import Array
+from medscale.laws.measure import Measure
 
 _HORIZON = 1000.0
 """Beyond this multiple of the largest size nothing is looked for."""
@@ -59,6 +60,7 @@ def required(
     trusted_factor: float,
     following: tuple[int, ...],
     level: float,
+    measure: Measure,
 ) -> Required:
     """Say at which size a curve reaches a target.
 
@@ -71,6 +73,7 @@ def required(
         trusted_factor: Up to which multiple of the largest size a number is given.
         following: Sizes to run next, for the advice.
         level: Of the interval.
+        measure: What the sentence is about.
     """
     largest = float(sizes[-1])
     grid = np.geomspace(sizes[0], largest * _HORIZON, _STEPS)
@@ -78,21 +81,25 @@ def required(
     surely = np.isfinite(_crossing(grid, cautious(grid)[2], target))
     percent = f"{level:.0%} interval".replace("%", " %")
     advice = " or ".join(f"{n}" for n in following)
+    goal = measure.say(target)
     if math.isinf(lower) or target < floor[1]:
+        ends = f" ({measure.between(*floor[1:])})"
+        if target >= floor[1]:
+            ends = f", and even its interval does not get there by n = {_count(grid[-1])}"
         return Required(
             target=target,
             status="unreachable",
             n=math.nan,
             low=math.nan,
             high=math.nan,
-            sentence=f"an error of {target:.3g} is unreachable by more images alone: floor at "
-            f"{floor[0]:.3g} ({floor[1]:.3g} to {floor[2]:.3g})",
+            sentence=f"{goal} is unreachable by more images alone: the law levels off at "
+            f"{measure.say(floor[0])}{ends}",
         )
     trusted = largest * trusted_factor
     if middle > trusted or (middle > largest and not surely):
         doubt = f"trusted up to n = {_count(trusted)}"
         if middle <= trusted:
-            doubt = "it may lie below the floor"
+            doubt = "it may lie beyond the floor"
         near = "" if math.isinf(middle) else f", perhaps near n = {_count(middle)}"
         return Required(
             target=target,
@@ -100,7 +107,7 @@ def required(
             n=math.nan,
             low=lower,
             high=math.inf,
-            sentence=f"not identified by these sizes: an error of {target:.3g} lies beyond what "
+            sentence=f"not identified by these sizes: {goal} lies beyond what "
             f"n = {_count(sizes[0])} to {_count(largest)} tell ({doubt}){near}; add n = {advice}",
         )
     interval = f"{_count(lower)} to {_count(upper)}"
@@ -112,8 +119,7 @@ def required(
         n=middle,
         low=lower,
         high=upper,
-        sentence=f"an error of {target:.3g} needs about n = {_count(middle)} "
-        f"({percent}: {interval})",
+        sentence=f"{goal} needs about n = {_count(middle)} ({percent}: {interval})",
     )
 
 

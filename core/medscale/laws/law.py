@@ -15,6 +15,7 @@ from medscale.laws import forecast, intervals
 from medscale.laws.averaging import Average, average
 from medscale.laws.families import Array
 from medscale.laws.forecast import Required
+from medscale.laws.measure import Measure
 from medscale.laws.observations import Observations, observe
 
 if TYPE_CHECKING:
@@ -145,8 +146,13 @@ class Fit:
         """Sizes worth running next."""
         return forecast.next_sizes(self.sizes)
 
-    def required(self, target: float, level: float = 0.9) -> Required:
+    def required(self, target: float, level: float = 0.9, *, score: str | None = None) -> Required:
         """Return at which size the mean error reaches a target, and how surely.
+
+        Args:
+            target: Mean error.
+            level: Of the interval.
+            score: The sentence of the answer is about that score, which is 1 − error: "dice".
 
         Raises:
             DataError: If the target is no positive number.
@@ -163,6 +169,7 @@ class Fit:
             trusted_factor=self.trusted_factor,
             following=self.next_sizes,
             level=level,
+            measure=Measure(score),
         )
 
     def _curve(self, level: float, *, new_patients: bool = True) -> forecast.Curve:

@@ -12,6 +12,7 @@ from scipy import stats
 from medscale.errors import DataError
 from medscale.laws import Fit, fit, fit_cases
 from medscale.laws.families import FAMILIES
+from medscale.laws.measure import Measure
 
 SIZES = np.repeat(2.0 ** np.arange(7), 5)
 REPLICATES = np.tile(np.arange(5), 7)
@@ -160,9 +161,19 @@ def test_targets_get_the_answer_that_the_data_allow(law: Fit, target: float, sta
     else:
         assert np.isnan(answer.n)
     if status == "unreachable":
-        assert "floor at" in answer.sentence
+        assert "levels off at" in answer.sentence
     if status == "not_identified":
         assert f"add n = {law.next_sizes[0]}" in answer.sentence
+
+
+def test_answers_may_be_about_a_score(law: Fit) -> None:
+    assert law.required(0.3).sentence.startswith("error 0.3 needs about n =")
+    assert law.required(0.3, score="dice").sentence.startswith("Dice 0.7 needs about n =")
+    assert law.required(0.01, score="iou").sentence.startswith("IoU 0.99 is unreachable")
+    assert Measure("dice").between(0.1, 0.25) == "0.75 to 0.9"
+    assert Measure().between(0.1, 0.25) == "0.1 to 0.25"
+    # No score is below nothing, however wide the interval of the error.
+    assert Measure("accuracy").between(0.0002, 1.5) == "0 to 0.9998"
 
 
 def test_next_sizes_go_on_and_trust_ends_somewhere(law: Fit) -> None:
