@@ -54,16 +54,22 @@ def sound_displacements(displace: Callable[[Tensor], Tensor], codes: Tensor) -> 
         codes: (K, …).
     """
     fields = displace(codes)
-    # The image reaches half a cell beyond the centres of a coarse grid's outermost cells.
-    folding = ~keeps_orientation(continued(fields))
+    folding = _folding(fields)
     for _ in range(_TRIES):
-        if not folding.any():
+        if not len(folding):
             return fields
         codes = _SHORTER * codes
-        fields[folding] = displace(codes[folding])
-        folding = ~keeps_orientation(continued(fields))
+        shorter = displace(codes[folding])
+        fields[folding] = shorter
+        folding = folding[_folding(shorter)]
     fields[folding] = 0
     return fields
+
+
+def _folding(fields: Tensor) -> Tensor:
+    """Return which of some displacements fold, or are none."""
+    # The image reaches half a cell beyond the centres of a coarse grid's outermost cells.
+    return (~keeps_orientation(continued(fields))).nonzero()[:, 0]
 
 
 def undisplaced(batch: Batch) -> Tensor:

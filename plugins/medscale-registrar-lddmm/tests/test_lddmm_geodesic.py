@@ -52,7 +52,7 @@ def _displacement(
 ) -> Tensor:
     """Return displacements (B, D, *shape) in voxels, with everything on fine grids."""
     flow = Flow(metric, shape, tuple(2 * n for n in shape), shape)
-    field = flow.displacement(path, "backward" if backward else "forward")
+    field = flow.spread(flow.carry(path, "backward" if backward else "forward"))
     halves = field.new_tensor([n / 2 for n in shape]).view(-1, *[1] * len(shape))
     return field.flip(1) * halves
 
@@ -171,9 +171,9 @@ def test_few_travelling_points_give_the_map_of_many(side: int, points: int) -> N
     metric = _metric(shape, 14)
     path = Shooter(metric).shoot(_codes(metric, 0.1), 4)
     grid = (points, math.ceil(7 * points / 8))
+    flows = (Flow(metric, each, (64, 56), shape) for each in (grid, shape))
     coarse, fine = (
-        Flow(metric, each, (64, 56), shape).displacement(path, "backward")[:, 0] * shape[1] / 2
-        for each in (grid, shape)
+        flow.spread(flow.carry(path, "backward"))[:, 0] * shape[1] / 2 for flow in flows
     )
     off = (coarse - fine).abs()
     assert float(off.mean()) < 0.02 * side / 128

@@ -14,6 +14,9 @@ from medscale_registrar_lddmm.geodesic import Knot
 from medscale_registrar_lddmm.metric import Matrices, Metric, apply
 
 Direction = Literal["forward", "backward"]
+"""Forward is φ(1) on the moving grid; backward is its inverse on the fixed grid, which pulls the
+moving image back."""
+
 DIRECTIONS: tuple[Direction, Direction] = ("forward", "backward")
 
 
@@ -25,37 +28,35 @@ class Flow:
         points: Grid of the points that travel.
         samples: Grid on which velocities are laid out to be read between its points.
         shape: Grid on which the displacement is wanted; interpolated from that of the points.
+
+    Attributes:
+        points: Grid of the points that travel.
+        samples: Grid on which velocities are laid out.
     """
 
     def __init__(
         self, metric: Metric, points: Sequence[int], samples: Sequence[int], shape: Sequence[int]
     ) -> None:
         self._metric = metric
-        self._points = tuple(points)
+        self.points, self.samples = tuple(points), tuple(samples)
         # grid_sample counts axes from the last, so components are turned before they are laid out.
         self._layout = _turned(metric.basis(samples))
         self._at_points = _turned(metric.basis(points))
         # To the units of grid_sample, in which an axis is 2 long.
         scale = metric.kernel.new_tensor([2.0 / side for side in metric.lengths])
         self._kernel = (scale.view(-1, *[1] * metric.dims) * metric.kernel).flip(0)
-        self._identity = identity_grid(self._points, metric.kernel)
+        self._identity = identity_grid(self.points, metric.kernel)
         self._spread: Matrices | None = None
-        if tuple(shape) != self._points:
+        if tuple(shape) != self.points:
             self._spread = tuple(
                 _cosine_interpolation(to, at, metric.kernel)
                 for to, at in zip(shape, points, strict=True)
             )
 
-    def displacement(self, path: list[Knot], direction: Direction) -> Tensor:
-        """Return (B, D, *shape) displacements in the units and order of `grid_sample`.
-
-        "forward" is φ(1) on the moving grid, "backward" its inverse on the fixed grid, which pulls
-        the moving image back.
-        """
-        return self.spread(self.carry(path, direction))
-
     def carry(self, path: list[Knot], direction: Direction) -> Tensor:
         """Return the displacements (B, D, *points) of the travelling points, by midpoint steps.
+
+        In the units and order of `grid_sample`.
 
         The path has to be finite: a NaN among the points makes grid_sample read outside its memory
         (torch 2.13 on a CPU).

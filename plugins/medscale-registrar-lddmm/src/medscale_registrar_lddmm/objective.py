@@ -10,9 +10,9 @@ from torch import Tensor
 
 from medscale.fields.warp import identity_grid, sample
 from medscale_registrar_lddmm.flow import Flow
-from medscale_registrar_lddmm.geodesic import Shooter, where
 from medscale_registrar_lddmm.metric import Metric, apply, transposed
 from medscale_registrar_lddmm.similarity import Measure
+from medscale_registrar_lddmm.travel import make_travel
 
 
 class Objective:
@@ -46,8 +46,8 @@ class Objective:
         symmetric: bool,
     ) -> None:
         shape = tuple(moving.shape[2:])
-        self._shooter = Shooter(metric)
         self._flow = Flow(metric, travellers(shape), velocity_grid(shape), shape)
+        self._travel = make_travel(metric, self._flow)
         self._analysis = transposed(metric.basis(shape))
         self._root = metric.kernel.sqrt() / math.prod(shape)
         self._identity = identity_grid(shape, moving)
@@ -65,14 +65,12 @@ class Objective:
 
         Both for codes (B, D, *counts), and the directions in their form.
         """
-        path = self._shooter.shoot(codes, self._steps)
-        sound = self._shooter.keeps_length(path)
-        if not sound.all():
-            path = where(sound, path)
-        backward = self._flow.displacement(path, "backward")
+        steps = torch.full((len(codes),), self._steps, device=codes.device)
+        journey = self._travel.shoot(codes, steps)
+        backward = self._flow.spread(journey.carry("backward"))
         warped = sample(self._moving, self._identity + backward.movedim(1, -1), padding="border")
         dissimilarity, slope = self._at_fixed(warped)
-        travelled = self._flow.carry(path, "forward")
+        travelled = journey.carry("forward")
         # The volume is as smooth as the map, so it is taken where that is known, and spread alike.
         forward = self._flow.spread(torch.cat([travelled, self._volume(travelled)], dim=1))
         displacement, volume = forward[:, :-1], forward[:, -1:]
@@ -89,7 +87,7 @@ class Objective:
         weight = self._weight.view(-1, *[1] * (codes.ndim - 1))
         direction = codes + weight * self._root * apply(self._analysis, force)
         energy = 0.5 * codes.flatten(1).square().sum(1) + self._weight * dissimilarity
-        return torch.where(sound, energy, torch.inf), direction
+        return torch.where(journey.sound, energy, torch.inf), direction
 
     def _volume(self, displacement: Tensor) -> Tensor:
         """Return (B, 1, *points) det ∇φ of the travelling points' displacements."""

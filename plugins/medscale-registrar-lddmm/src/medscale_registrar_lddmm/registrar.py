@@ -18,11 +18,12 @@ from medscale.errors import ConfigError
 from medscale.fields.jacobian import jacobian_determinant
 from medscale_registrar_lddmm.config import LDDMMOptions
 from medscale_registrar_lddmm.flow import DIRECTIONS, Direction, Flow
-from medscale_registrar_lddmm.geodesic import Shooter, steps_for, where
+from medscale_registrar_lddmm.geodesic import Shooter, steps_for
 from medscale_registrar_lddmm.lbfgs import minimise
 from medscale_registrar_lddmm.metric import Metric, half_waves, make_metric
 from medscale_registrar_lddmm.objective import Objective, travellers, velocity_grid
 from medscale_registrar_lddmm.similarity import MEASURES, WEIGHTS
+from medscale_registrar_lddmm.travel import Travel, make_travel
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -99,7 +100,8 @@ class LDDMM:
 
     def _reversed(self, codes: Tensor, shape: tuple[int, ...]) -> Tensor:
         """Return the codes of the same geodesics from their other ends."""
-        metric, shooter, _ = _shooting(shape, self._config, codes.device, codes.dtype)
+        metric = _metric(shape, self._config, self._config.frequencies, codes)
+        shooter = Shooter(metric)
         result = codes.clone()
         steps = steps_for(codes, metric, self._config.steps)
         for count in sorted(set(steps.tolist())):
@@ -117,20 +119,13 @@ class LDDMM:
                 f"codes have shape {tuple(codes.shape[1:])}, but images of shape {shape} have "
                 f"codes of shape {expected} with these options"
             )
-        metric, shooter, flow = _shooting(shape, self._config, codes.device, codes.dtype)
-        result = codes.new_empty(len(codes), len(shape), *shape)
-        # Codes of equal steps together, so that no code's map depends on its batch.
+        metric, travel, flow = _maps(shape, self._config, codes.device, codes.dtype)
         steps = steps_for(codes, metric, self._config.steps)
-        for count in sorted(set(steps.tolist())):
-            chosen = steps == count
-            path = shooter.shoot(codes[chosen], count)
-            sound = shooter.keeps_length(path)
-            if not sound.all():
-                path = where(sound, path)
-            field = flow.displacement(path, direction).flip(1)
-            result[chosen] = torch.where(sound.view(-1, *[1] * (field.ndim - 1)), field, math.nan)
+        journey = travel.shoot(codes, steps)
+        field = flow.spread(journey.carry(direction)).flip(1)
+        field = torch.where(journey.sound.view(-1, *[1] * (field.ndim - 1)), field, math.nan)
         halves = codes.new_tensor([n / 2 for n in shape])
-        return result * halves.view(-1, *[1] * len(shape))
+        return field * halves.view(-1, *[1] * len(shape))
 
     def _search(self, moving: Tensor, fixed: Tensor, weight: float) -> Tensor:
         """Return codes (B, D, *half waves) of a search from coarse to fine."""
@@ -193,13 +188,13 @@ class LDDMM:
 
 
 @lru_cache(maxsize=32)
-def _shooting(
+def _maps(
     shape: tuple[int, ...], config: LDDMMOptions, device: torch.device, dtype: torch.dtype
-) -> tuple[Metric, Shooter, Flow]:
-    """Return what shooting at a shape takes; augmentation asks for it at every batch."""
+) -> tuple[Metric, Travel, Flow]:
+    """Return what maps at a shape take; augmentation asks for it at every batch."""
     metric = _metric(shape, config, config.frequencies, torch.empty(0, device=device, dtype=dtype))
     flow = Flow(metric, travellers(shape), velocity_grid(shape), shape)
-    return metric, Shooter(metric), flow
+    return metric, make_travel(metric, flow), flow
 
 
 def _metric(shape: tuple[int, ...], config: LDDMMOptions, frequencies: int, like: Tensor) -> Metric:
