@@ -8,14 +8,17 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from medscale.fields.interpolation import continued
-from medscale.fields.jacobian import keeps_orientation
+from medscale.fields.folding import least_between
 from medscale.fields.quality import Gate
 from medscale.fields.store import Pairs
 from medscale.protocols import Batch
 
 _SHORTER = 0.75
 _TRIES = 4
+
+_LEAST = 0.05
+"""Determinant up to which a map counts as folding: what shrinks further may fold at another
+resolution."""
 
 
 def usable_codes(
@@ -68,8 +71,7 @@ def sound_displacements(displace: Callable[[Tensor], Tensor], codes: Tensor) -> 
 
 def _folding(fields: Tensor) -> Tensor:
     """Return which of some displacements fold, or are none."""
-    # The image reaches half a cell beyond the centres of a coarse grid's outermost cells.
-    return (~keeps_orientation(continued(fields))).nonzero()[:, 0]
+    return (~(least_between(fields) > _LEAST)).nonzero()[:, 0]
 
 
 def undisplaced(batch: Batch) -> Tensor:

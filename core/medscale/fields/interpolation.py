@@ -217,7 +217,17 @@ def cubic(count: int, size: int) -> Band:
     Cubic convolution with a = -1/2 (Keys 1981, equation 15), which unlike torch's -3/4 reproduces
     lines. Beyond the border the field goes on in a straight line.
     """
-    places = (np.arange(size) + 0.5) * count / size - 0.5
+    return _cubic_at(count, (np.arange(size) + 0.5) * count / size - 0.5)
+
+
+@lru_cache(maxsize=256)
+def cubic_edges(count: int, parts: int) -> Band:
+    """Return `cubic` to the edges of cells that are each cut into parts: parts · count + 1."""
+    return _cubic_at(count, np.arange(parts * count + 1) / parts - 0.5)
+
+
+def _cubic_at(count: int, places: NDArray[np.float64]) -> Band:
+    """Return the interpolation from `count` cells to places, the first cell's centre being 0."""
     beyond = 2
     weights = cubic_weights(places[:, None] - np.arange(-beyond, count + beyond), -0.5)
     inside = weights[:, beyond : beyond + count].copy()

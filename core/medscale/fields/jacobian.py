@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import torch
 from torch import Tensor
@@ -28,19 +29,21 @@ def jacobian_determinant(displacement: Tensor) -> Tensor:
     return _determinant(rows)
 
 
-def keeps_orientation(displacement: Tensor) -> Tensor:
-    """Return (B,) whether the map has det ∇(id + u) > 0 at every corner of every cell of its grid.
+def least_determinant(displacement: Tensor) -> Tensor:
+    """Return (B,) the least det ∇(id + u) at any corner of any cell of the grid.
 
-    Then the map that is linear along each edge between neighbours folds nowhere, and one that is
-    interpolated more smoothly hardly can. Central differences, which look two cells far, may miss
-    a fold of one. NaN and infinities keep nothing.
+    Where it is above 0, the map that is linear along each edge between neighbours folds nowhere.
+    Central differences, which look two cells far, may miss a fold of one.
 
     Args:
         displacement: (B, D, *S) in voxels, D = 2 or 3, every axis at least 2 long.
+
+    Returns:
+        NaN for a map that is none somewhere: no comparison holds of it.
     """
     dims = displacement.shape[1]
     slopes = [displacement.diff(dim=axis) for axis in range(2, dims + 2)]
-    kept = torch.ones(len(displacement), dtype=torch.bool, device=displacement.device)
+    least = displacement.new_full((len(displacement),), math.inf)
     for corner in itertools.product((0, 1), repeat=dims):
         at_corner = [
             _cut(slope, [side for a, side in enumerate(corner) if a != axis], axis)
@@ -53,8 +56,8 @@ def keeps_orientation(displacement: Tensor) -> Tensor:
             ]
             for row in range(dims)
         ]
-        kept &= _determinant(rows).flatten(1).amin(1) > 0
-    return kept
+        least = torch.minimum(least, _determinant(rows).flatten(1).amin(1))
+    return least
 
 
 def _cut(slope: Tensor, sides: list[int], axis: int) -> Tensor:

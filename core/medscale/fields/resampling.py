@@ -40,14 +40,14 @@ def sample_together(
 
 def _compiled(images: Tensor, masks: Tensor, where: Spline, shift: Tensor) -> tuple[Tensor, Tensor]:
     # Numba takes a while to import, and much of medscale does without.
-    from medscale.fields import kernels
+    from medscale.fields import resampling_kernel
 
     starts, weights = where.bands[0].taps
     lines = along_last(where.values, where.bands[1])
     lines = F.pad(lines, (0, 0, 0, max(0, weights.shape[1] - lines.shape[2])))
     offset, slope, across = (_array(part) for part in where.plus or _flat(images))
     new_images, new_masks = images.new_empty(images.shape), masks.new_empty(masks.shape)
-    kernels.sample_together(
+    resampling_kernel.sample_together(
         _array(images),
         _array(masks),
         _array(lines),

@@ -28,7 +28,7 @@ OPEN = {
 }
 """A gate that lets everything through."""
 
-TRAINING = {"iterations": 60, "least_spread": 0.1, "noise": 4, "batch_size": 16}
+TRAINING = {"iterations": 60, "least_spread": 0.1, "batch_size": 16}
 
 
 class Quadrants:

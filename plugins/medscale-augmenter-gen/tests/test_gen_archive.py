@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from gen_toys import fields, gen, pool
 
 from medscale.errors import StoreError
@@ -29,6 +31,15 @@ def progress(what, share):
 
 gen(Path({folder!r}), progress=progress).fit(pool())
 """
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Sum in one order, as the process that is killed does and as workers do."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def _generators(folder: Path) -> list[Path]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from medscale.fields.codes import displaced, sound_displacements, undisplaced, usable_codes
+from medscale.fields.interpolation import resized
 from medscale.fields.jacobian import jacobian_determinant
 from medscale.fields.quality import Gate
 from medscale.fields.store import Pairs
@@ -88,6 +89,25 @@ def test_a_code_that_folds_is_shortened_until_it_does_not(shape: tuple[int, ...]
     assert field.shape == (len(codes), len(shape), *shape)
     torch.testing.assert_close(field, _stretch(torch.tensor(stretches), shape))
     assert (jacobian_determinant(field) > 0).all()
+
+
+@SHAPES
+def test_what_folds_between_the_points_of_its_grid_is_shortened(shape: tuple[int, ...]) -> None:
+    # Slopes of 2, 0.17 and 2: all rise, but the cubic through the points falls in the middle.
+    def squeeze(codes: Tensor) -> Tensor:
+        slopes = torch.zeros(shape[-1])
+        slopes[1:4] = torch.tensor([1.0, -0.83, 1.0])
+        field = torch.zeros(len(codes), len(shape), *shape)
+        field[:, -1] = slopes.cumsum(0) * codes.view(-1, *[1] * len(shape))
+        return field
+
+    code = torch.ones(1)
+    assert (jacobian_determinant(squeeze(code)) > 0).all()
+    fine = resized(squeeze(code), tuple(6 * n for n in shape))
+    assert (jacobian_determinant(6 * fine) < 0).any()
+    field = sound_displacements(squeeze, code)
+    torch.testing.assert_close(field, squeeze(0.75 * code))
+    assert (jacobian_determinant(6 * resized(field, tuple(6 * n for n in shape))) > 0).all()
 
 
 @SHAPES

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from medscale.fields.jacobian import folding_share, jacobian_determinant, keeps_orientation
+from medscale.fields.jacobian import folding_share, jacobian_determinant, least_determinant
 
 
 def _linear(matrix: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -32,18 +32,16 @@ def test_of_a_linear_map_it_is_the_matrix_s(seed: int, dims: int) -> None:
 
 @settings(deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([2, 3]))
-def test_a_linear_map_keeps_orientation_where_its_determinant_is_positive(
-    seed: int, dims: int
-) -> None:
+def test_a_linear_map_has_its_determinant_in_every_corner(seed: int, dims: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     matrix = torch.randn(dims, dims, generator=generator, dtype=torch.float64)
-    field = _linear(matrix, (3, 4, 2)[:dims])
-    expected = float(torch.linalg.det(torch.eye(dims, dtype=torch.float64) + matrix)) > 0
-    assert keeps_orientation(field).tolist() == [expected]
+    least = least_determinant(_linear(matrix, (3, 4, 2)[:dims]))
+    expected = torch.linalg.det(torch.eye(dims, dtype=torch.float64) + matrix)
+    torch.testing.assert_close(least, expected[None])
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_two_neighbours_that_change_places_lose_orientation(axis: int) -> None:
+def test_two_neighbours_that_change_places_fold(axis: int) -> None:
     # Central differences look two cells far, and see nothing of it.
     field = torch.zeros(3, 3, 8, 8, 8)
     lines = field[0, axis].movedim(axis, 0)
@@ -51,7 +49,10 @@ def test_two_neighbours_that_change_places_lose_orientation(axis: int) -> None:
     field[1] = 0.5
     field[2, 0, 5, 5, 5] = torch.nan
     assert folding_share(field)[0] == 0
-    assert keeps_orientation(field).tolist() == [False, True, False]
+    least = least_determinant(field)
+    assert least[0] < 0
+    assert least[1] == 1
+    assert least[2].isnan()
 
 
 @pytest.mark.parametrize("shape", [(6, 9), (5, 6, 7)])

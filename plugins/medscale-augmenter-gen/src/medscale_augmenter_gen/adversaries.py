@@ -2,7 +2,8 @@
 
 Losses are the published ones (Chu et al. 2025, section 3.3), the adversarial one in the form that
 is known to converge: logistic, with a penalty on the critic's gradient at registered deformations
-(Mescheder et al. 2018, R1). What augments is the running mean of the generator's weights.
+(Mescheder et al. 2018, R1), at two rates of learning (Heusel et al. 2017). What augments is the
+running mean of the generator's weights.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from torch import Tensor, nn
 from medscale.fields.jacobian import jacobian_determinant
 from medscale_augmenter_gen.basis import Basis
 from medscale_augmenter_gen.config import TrainingOptions
-from medscale_augmenter_gen.lesson import Lesson, spread
+from medscale_augmenter_gen.lesson import Lesson
 from medscale_augmenter_gen.networks import Critic, Generator, initialise, without_weights
 
-_RATE = 1e-3
+_RATES = {"generator": 1e-4, "critic": 1e-3}
+"""The generator begins near its goal. As fast as the critic, it would stray before it is told."""
+
 _BETAS = (0.0, 0.99)
 _R1 = 1.0
 _MEAN = 0.995
@@ -46,8 +49,7 @@ class Adversaries:
     def __init__(self, lesson: Lesson, basis: Basis, options: TrainingOptions, seed: int) -> None:
         self._lesson, self._basis, self._options = lesson, basis, options
         self._random = torch.Generator().manual_seed(seed)
-        self._coefficients = basis.coefficients(lesson.fields)
-        self._spread = spread(lesson.fields, lesson.owners)
+        self._coefficients = basis.coefficients(lesson.points)
         self._counts = torch.bincount(lesson.owners).cpu()
         self._firsts = self._counts.cumsum(0) - self._counts
         self._may_fold = lesson.codes is None
@@ -55,12 +57,11 @@ class Adversaries:
         self._form /= self._roughness_of(self._coefficients)
         form, components = lesson.images.shape[1:], len(basis.vectors)
         self.generator = without_weights(
-            lambda: Generator(form, noise=options.noise, components=components),
-            lesson.images.device,
+            lambda: Generator(form, components=components), lesson.images.device
         )
         self.generator.bound(basis.scales, basis.longest)
         initialise(self.generator, self._random)
-        # It begins with the identity.
+        # It begins with the noise.
         nn.init.zeros_(self.generator.last.weight)
         self.mean = copy.deepcopy(self.generator)
         self.critic = without_weights(
@@ -68,21 +69,22 @@ class Adversaries:
         )
         initialise(self.critic, self._random)
         self._optimisers = {
-            "generator": torch.optim.Adam(self.generator.parameters(), _RATE, _BETAS),
-            "critic": torch.optim.Adam(self.critic.parameters(), _RATE, _BETAS),
+            "generator": torch.optim.Adam(self.generator.parameters(), betas=_BETAS),
+            "critic": torch.optim.Adam(self.critic.parameters(), betas=_BETAS),
         }
 
     def step(self, iteration: int) -> dict[str, float]:
         """Train the critic once, then the generator once; return the losses.
 
-        The learning rate falls linearly to zero, as in pix2pix: the running mean of weights that
+        Learning rates fall linearly to zero, as in pix2pix: the running mean of weights that
         still go to and fro would deform less than any of them.
 
         Args:
             iteration: Number of the step, from 0.
         """
-        for optimiser in self._optimisers.values():
-            optimiser.param_groups[0]["lr"] = _RATE * (1 - iteration / self._options.iterations)
+        for name, optimiser in self._optimisers.items():
+            rest = 1 - iteration / self._options.iterations
+            optimiser.param_groups[0]["lr"] = _RATES[name] * rest
         losses = self._train_critic() | self._train_generator()
         # The first steps are few to take a mean of.
         share = 1 - min(_MEAN, (1 + iteration) / (10 + iteration))
@@ -133,28 +135,23 @@ class Adversaries:
         options = self._options
         images, _ = self._draw()
         features = _for_each(self.generator.encoder(images))
-        one, other = self._generate(features), self._generate(features)
-        adversarial = F.softplus(-self.critic(_for_each(self.critic.encoder(images)), one)).mean()
-        smoothness = self._roughness_of(one)
-        folding = self._folding(one)
-        apart = ((one - other) * self._basis.scales).norm(dim=1).mean() / self._spread
-        sameness = F.relu(1 - apart)
+        fake = self._generate(features)
+        adversarial = F.softplus(-self.critic(_for_each(self.critic.encoder(images)), fake)).mean()
+        smoothness = self._roughness_of(fake)
+        folding = self._folding(fake)
         self._descend(
             "generator",
-            adversarial
-            + options.smoothness * smoothness
-            + options.folding * folding
-            + options.diversity * sameness,
+            adversarial + options.smoothness * smoothness + options.folding * folding,
         )
         return {
             "adversarial": adversarial.item(),
             "smoothness": smoothness.item(),
             "folding": folding.item(),
-            "sameness": sameness.item(),
         }
 
     def _generate(self, features: Tensor) -> Tensor:
-        coefficients: Tensor = self.generator(features, self._noise(len(features)))
+        noise = torch.randn(len(features), self._coefficients.shape[1], generator=self._random)
+        coefficients: Tensor = self.generator(features, noise.to(features))
         return coefficients
 
     def _roughness_of(self, coefficients: Tensor) -> Tensor:
@@ -184,10 +181,6 @@ class Adversaries:
         rows = self._firsts[sources, None] + (lots * self._counts[sources, None]).long()
         rows = rows.flatten().to(self._coefficients.device)
         return self._lesson.images[sources.to(rows.device)], self._coefficients[rows]
-
-    def _noise(self, count: int) -> Tensor:
-        noise = torch.randn(count, self._options.noise, generator=self._random)
-        return noise.to(self._coefficients)
 
 
 def _roughness(basis: Basis) -> Tensor:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from medscale.fields.quality import Gate
     from medscale.protocols import Batch, PluginContext, PoolView
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 """Raised when the same pairs and options train another generator; so is `behavior`."""
 
 _POLL_SECONDS = 0.5
@@ -94,7 +94,7 @@ class GenDA:
                 f"the generator collapsed with each of {len(kept.facts['attempts'])} seeds (spread "
                 f"{kept.facts['spread']:.2f} of the registered deformations', expected "
                 f"{self._config.training.least_spread:g}); {archive.folder} has the training log: "
-                "raise gen.training.diversity or gen.training.iterations, or use the arm reg"
+                "lower gen.training.smoothness, raise gen.training.iterations, or use the arm reg"
             )
         return kept
 
@@ -160,18 +160,20 @@ class GenDA:
         Zero where a sample is left alone; where all are, the field is a single zero. None folds
         (`sound_displacements`).
         """
+        if self._trained is None:
+            return undisplaced(batch)
         config, shape = self._config, tuple(batch.images.shape[2:])
         count = len(batch.images)
         # As many numbers for every sample, used or not, so that what is left alone by chance
         # shifts nobody's stream.
         chance, extent = torch.rand(count, 2, generator=generator).unbind(1)
-        noise = torch.randn(count, config.training.noise, generator=generator)
+        noise = torch.randn(count, len(self._trained.vectors), generator=generator)
         chosen = [
             sample
             for sample, row in enumerate(batch.indices.tolist())
             if row in self._features and float(chance[sample]) < config.prob
         ]
-        if self._trained is None or not chosen:
+        if not chosen:
             return undisplaced(batch)
         features = torch.stack([self._features[row] for row in batch.indices[chosen].tolist()])
         extents = config.extent_min + (config.extent_max - config.extent_min) * extent[chosen]

@@ -15,11 +15,11 @@ class TrainingOptions(Options):
 
     iterations: int = Field(default=1500, ge=1, description="steps of generator and critic")
     batch_size: int = Field(default=64, ge=4, description="deformations in one step")
-    noise: int = Field(default=16, ge=1, description="random numbers that make one deformation")
     components: int = Field(
-        default=64,
+        default=256,
         ge=1,
-        description="principal components of the registered deformations that are generated",
+        description="principal components of the registered deformations that are generated, and "
+        "so the random numbers that make one",
     )
     smoothness: float = Field(
         default=0.05,
@@ -28,13 +28,9 @@ class TrainingOptions(Options):
         "registered ones'",
     )
     folding: float = Field(
-        default=10.0, ge=0, description="weight of relu(-det) of the map's gradient"
-    )
-    diversity: float = Field(
-        default=1.0,
+        default=1000.0,
         ge=0,
-        description="weight of the share by which two samples of an image are closer than two of "
-        "its registered deformations",
+        description="weight of relu(-det) of the map's gradient, where fields are generated",
     )
     least_spread: float = Field(
         default=0.5,

@@ -27,6 +27,11 @@ class Lesson:
     fields: Tensor
     codes: Tensor | None
 
+    @property
+    def points(self) -> Tensor:
+        """(N, *V) what is to be generated."""
+        return self.fields if self.codes is None else self.codes
+
     def part(self, sources: range) -> Lesson:
         """Return the lesson of consecutive sources."""
         chosen = (self.owners >= sources.start) & (self.owners < sources.stop)
@@ -49,16 +54,16 @@ class Lesson:
         return self.part(range(aside, count)), self.part(range(aside))
 
 
-def spread(fields: Tensor, owners: Tensor) -> float:
+def spread(points: Tensor, owners: Tensor) -> float:
     """Return the mean distance of two different deformations of one source.
 
     Zero where no source has two.
 
     Args:
-        fields: (N, *V) points whose distance counts.
+        points: (N, *V).
         owners: (N,) the source of each.
     """
-    flat = fields.flatten(1)
+    flat = points.flatten(1)
     distances = [torch.pdist(flat[owners == owner]) for owner in sorted(set(owners.tolist()))]
     every = torch.cat(distances)
     return float(every.mean()) if len(every) else 0.0

@@ -57,21 +57,24 @@ class Encoder(nn.Module):
 class Generator(nn.Module):
     """Maps features of an image and noise to coefficients of a deformation.
 
+    Noise is added to what the perceptron says. So weights of zero give normal coefficients, which
+    have the second moments of the registered ones, and what is learned is what more there is to
+    these.
+
     Args:
         form: (C, *T) of the thumbnails.
-        noise: Numbers that make one deformation.
-        components: K.
+        components: K, of the noise too.
     """
 
     scales: Tensor
     longest: Tensor
 
-    def __init__(self, form: Sequence[int], *, noise: int, components: int) -> None:
+    def __init__(self, form: Sequence[int], *, components: int) -> None:
         super().__init__()
         self.register_buffer("scales", torch.ones(components))
         self.register_buffer("longest", torch.ones(()))
         self.encoder = Encoder(form)
-        self.hidden = _hidden(_FEATURES + noise)
+        self.hidden = _hidden(_FEATURES + components)
         self.last = nn.Linear(_HIDDEN, components)
 
     def bound(self, scales: Tensor, longest: float) -> None:
@@ -86,7 +89,7 @@ class Generator(nn.Module):
 
     def forward(self, features: Tensor, noise: Tensor) -> Tensor:
         """Return coefficients (B, K), shortened where they would deform too much."""
-        coefficients: Tensor = self.last(self.hidden(torch.cat([features, noise], dim=1)))
+        coefficients: Tensor = noise + self.last(self.hidden(torch.cat([features, noise], dim=1)))
         length = (coefficients * self.scales).norm(dim=1, keepdim=True)
         bounded: Tensor = coefficients * (self.longest / length.clamp_min(1e-12)).clamp(max=1.0)
         return bounded

@@ -30,10 +30,7 @@ class TrainedGenerator:
         """Return the generator that `tensors` gave."""
         vectors = tensors["vectors"].to(device)
         network = without_weights(
-            lambda: Generator(
-                tensors["form"].tolist(), noise=int(tensors["noise"]), components=len(vectors)
-            ),
-            device,
+            lambda: Generator(tensors["form"].tolist(), components=len(vectors)), device
         )
         network.load_state_dict(
             {
@@ -44,18 +41,16 @@ class TrainedGenerator:
         )
         return cls(network, vectors)
 
-    def tensors(self, form: Sequence[int], noise: int) -> dict[str, Tensor]:
+    def tensors(self, form: Sequence[int]) -> dict[str, Tensor]:
         """Return all that `load` needs, by name.
 
         Args:
             form: (C, *T) of the thumbnails.
-            noise: Numbers that make one deformation.
         """
         weights = self.network.state_dict()
         return {_NETWORK + name: weight for name, weight in weights.items()} | {
             "vectors": self.vectors,
             "form": torch.tensor(form),
-            "noise": torch.tensor(noise),
         }
 
     def features(self, thumbnails: Tensor) -> Tensor:

@@ -45,7 +45,7 @@ class Trainer:
         log: Callable[[str], None],
     ) -> None:
         self._learned, self._judged = lesson.split()
-        self._basis = Basis.of(self._learned.fields, self._learned.codes, options.components)
+        self._basis = Basis.of(self._learned.points, self._learned.fields, options.components)
         self._options, self._archive, self._seed = options, archive, seed
         self._progress, self._log = progress, log
 
@@ -81,7 +81,7 @@ class Trainer:
         }
         trained = TrainedGenerator(generator, self._basis.vectors)
         form = self._learned.images.shape[1:]
-        self._archive.commit(Kept(trained.tensors(form, self._options.noise), record))
+        self._archive.commit(Kept(trained.tensors(form), record))
 
     def _attempt(self, attempts: list[dict[str, Any]], start: Kept | None) -> Generator:
         """Train with one seed; the last attempt's entry is kept up to date."""
@@ -111,11 +111,11 @@ class Trainer:
         judged, basis = self._judged, self._basis
         owners = torch.arange(len(judged.images)).repeat_interleave(_JUDGED)
         noise = torch.randn(
-            len(owners), self._options.noise, generator=torch.Generator().manual_seed(seed)
+            len(owners), len(basis.vectors), generator=torch.Generator().manual_seed(seed)
         )
         features = generator.encoder(judged.images)[owners.to(judged.images.device)]
         generated = generator(features, noise.to(features)) * basis.scales
-        registered = judged.fields.flatten(1)
+        registered = judged.points.flatten(1)
         shares = {
             "spread": spread(generated, owners) / spread(registered, judged.owners),
             "length": float(generated.norm(dim=1).mean() / registered.norm(dim=1).mean()),
