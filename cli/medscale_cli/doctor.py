@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from medscale.registry import PluginRecord, Registry
 
 OK, WARNING, FAULT = "ok", "warning", "fault"
-LIBRARIES = ("torch", "monai", "numpy", "zarr", "scipy", "pydantic", "stevedore")
+LIBRARIES = ("torch", "monai", "numpy", "numba", "zarr", "scipy", "pydantic", "stevedore")
 _GIGABYTE = 1e9
 _LITTLE_SPACE = 5.0
 

@@ -14,6 +14,7 @@ from medscale import __version__
 @functools.cache
 def environment(device: str) -> dict[str, Any]:
     """Return versions and the device. No user name, host name or path."""
+    import numba
     import numpy as np
     import torch
 
@@ -25,6 +26,7 @@ def environment(device: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": str(torch.__version__),
         "numpy": np.__version__,
+        "numba": numba.__version__,
         "platform": platform.system(),
         "device": device,
         "device_name": name,

@@ -20,12 +20,16 @@ from medscale.registry import OK, Registry
 from medscale.spec import PLUGIN_API
 from medscale.testing.base import ConformanceTests, members
 
-HEAVY = ("torch", "numpy", "pydantic", "monai", "zarr", "scipy", "pandas", "matplotlib", "typer")
+HEAVY = (
+    *("torch", "numpy", "numba", "pydantic", "monai"),
+    *("zarr", "scipy", "pandas", "matplotlib", "typer"),
+)
 """What no spec may import: `medscale list` would wait for it."""
 
 ALWAYS_THERE = frozenset(
-    {"filelock", "jinja2", "matplotlib", "medscale", "numpy", "pandas", "platformdirs", "pooch"}
-    | {"pyarrow", "pydantic", "rich", "scipy", "stevedore", "tomli_w", "torch", "typer", "zarr"}
+    {"filelock", "jinja2", "matplotlib", "medscale", "numba", "numpy", "pandas", "platformdirs"}
+    | {"pooch", "pyarrow", "pydantic", "rich", "scipy", "stevedore", "tomli_w", "torch", "typer"}
+    | {"zarr"}
 )
 """Top-level modules that come with medscale, so that no plugin has to list them in `requires`."""
 
