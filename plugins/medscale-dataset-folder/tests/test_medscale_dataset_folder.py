@@ -13,6 +13,7 @@ from PIL import Image
 
 from medscale.config import parse_settings, validate
 from medscale.data.cases import Case
+from medscale.data.draft import Draft
 from medscale.data.options import PrepareOptions
 from medscale.data.prepare import prepare
 from medscale.errors import ConfigError, DataError
@@ -365,10 +366,10 @@ class TestPixels:
         png(maps / "images/b.png", np.stack([GREY] * 3, axis=-1))
         options = PrepareOptions(shape=(8, 8))
         made = dataset(maps)
-        prepare(made, made.cases(), options, lambda done, total: None)
+        prepare(made, made.cases(), options, lambda done, total: None, Draft(maps / "draft"))
         made = dataset(maps, grayscale=False)
         with pytest.raises(DataError, match=r"b .*has 3 channels and 2 dim.* has 1 and 2"):
-            prepare(made, made.cases(), options, lambda done, total: None)
+            prepare(made, made.cases(), options, lambda done, total: None, Draft(maps / "draft"))
 
     @pytest.mark.parametrize("value", [0, 1])
     def test_a_mask_of_one_value_is_a_mask(self, masks: Path, value: int) -> None:
@@ -489,9 +490,9 @@ class TestVolumes:
     def test_pictures_and_volumes_do_not_mix(self, volumes: Path) -> None:
         png(volumes / "images/c.png", GREY)
         png(volumes / "masks/c.png", GREY % 2)
-        made = dataset(volumes)
+        made, draft = dataset(volumes), Draft(volumes / "draft")
         with pytest.raises(DataError, match="has 1 channels and 2 dimensions, but"):
-            prepare(made, made.cases(), PrepareOptions(), lambda done, total: None)
+            prepare(made, made.cases(), PrepareOptions(), lambda *counts: None, draft)
         with pytest.raises(DataError, match=r"c\.png is no volume"):
             dataset(volumes, cut_axis=2).cases()
 
