@@ -14,8 +14,8 @@ _PARTS = {2: 4, 3: 3}
 """Into how many parts the cells are cut to look at a map, by the number of axes."""
 
 _NEAR = 0.4
-"""Determinant at the points of the grid below which a volume is looked at so closely. Of 4,000
-extrapolated codes in the plane 36 folded between points; there, all of them were below 0.3."""
+"""Determinant at the points of the grid below which a map is looked at so closely, where that is not
+compiled. Of 4,000 extrapolated codes in the plane 36 folded between points, all of them below 0.3."""
 
 
 def least_between(fields: Tensor) -> Tensor:
@@ -29,8 +29,8 @@ def least_between(fields: Tensor) -> Tensor:
 
     Returns:
         At the corners of the cells of a finer grid, up to the image's border; NaN for a map that is
-        none somewhere. Narrower dips remain: of 4,000 maps that keep 0.05 here, 2 fell to -0.03 on
-        a grid 16 times as fine as their own.
+        none somewhere. Narrower dips remain: of 4,000 maps in the plane, one that keeps 0.05 here
+        fell below 0 on a grid 16 times as fine as its own.
     """
     parts = _PARTS[fields.shape[1]]
     if fields.shape[1] == 2 and fields.device.type == "cpu" and fields.dtype == torch.float32:
