@@ -14,8 +14,8 @@ _PARTS = {2: 4, 3: 3}
 """Into how many parts the cells are cut to look at a map, by the number of axes."""
 
 _NEAR = 0.4
-"""Determinant at the points of the grid below which a map is looked at so closely, where that is not
-compiled. Of 4,000 extrapolated codes in the plane 36 folded between points, all of them below 0.3."""
+"""Determinant at the points of the grid below which a map is looked at so closely, where that is
+not compiled. Of 4,000 extrapolated codes in the plane 36 folded between points, all below 0.3."""
 
 
 def least_between(fields: Tensor) -> Tensor:
