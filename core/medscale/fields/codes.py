@@ -91,6 +91,9 @@ def displaced(batch: Batch, samples: Sequence[int], fields: Tensor) -> Tensor:
     count, _, *shape = batch.images.shape
     grid = fields.shape[2:]
     scale = fields.new_tensor([n / g for n, g in zip(shape, grid, strict=True)])
+    fields = (fields * scale.view(-1, *[1] * len(shape))).to(batch.images)
+    if list(samples) == list(range(count)):
+        return fields
     every = batch.images.new_zeros(count, len(shape), *grid)
-    every[samples] = (fields * scale.view(-1, *[1] * len(shape))).to(every)
+    every[samples] = fields
     return every

@@ -14,10 +14,42 @@ _ZERO, _ONE = np.float32(0), np.float32(1)
 
 
 @compiled
-def least_determinants(
+def least_continued(fields: Floats, least: Floats) -> None:
+    """Find the least det ∇(id + u) at any corner of any cell of a grid, and of one cell around it.
+
+    Args:
+        fields: (B, 2, H, W) u, which goes on in straight lines.
+        least: (B,) where the determinants go; NaN where u is not finite.
+    """
+    count, _, height, width = fields.shape
+    grown = np.empty((2, height + 2, width + 2), np.float32)
+    lowest = np.empty(width + 1, np.float32)
+    for b in range(count):
+        # Zero times what is no number is none.
+        finite = _ZERO
+        for axis in range(2):
+            for y in range(height):
+                row, line = fields[b, axis, y], grown[axis, y + 1]
+                for x in range(width):
+                    line[x + 1] = row[x]
+                    finite += row[x] * _ZERO
+                line[0] = row[0] + (row[0] - row[1])
+                line[width + 1] = row[width - 1] + (row[width - 1] - row[width - 2])
+            for x in range(width + 2):
+                first, last = grown[axis, 1, x], grown[axis, height, x]
+                grown[axis, 0, x] = first + (first - grown[axis, 2, x])
+                grown[axis, height + 1, x] = last + (last - grown[axis, height - 1, x])
+        lowest[:] = np.inf
+        for y in range(height + 1):
+            _lower(grown[0, y], grown[1, y], grown[0, y + 1], grown[1, y + 1], lowest)
+        least[b] = lowest.min() if finite == _ZERO else np.nan
+
+
+@compiled
+def least_between(
     lines: Floats, starts: Integers, weights: Floats, scale: float, least: Floats
 ) -> None:
-    """Find the least det ∇(id + u) at any corner of any cell of a grid.
+    """Find the least det ∇(id + u) at any corner of any cell of a finer grid.
 
     Row y of u is scale · Σ_t weights[y, t] · lines[starts[y] + t]; it has to be finite.
 

@@ -44,7 +44,8 @@ def _compiled(images: Tensor, masks: Tensor, where: Spline, shift: Tensor) -> tu
 
     starts, weights = where.bands[0].taps
     lines = along_last(where.values, where.bands[1])
-    lines = F.pad(lines, (0, 0, 0, max(0, weights.shape[1] - lines.shape[2])))
+    if weights.shape[1] > lines.shape[2]:
+        lines = F.pad(lines, (0, 0, 0, weights.shape[1] - lines.shape[2]))
     offset, slope, across = (_array(part) for part in where.plus or _flat(images))
     new_images, new_masks = images.new_empty(images.shape), masks.new_empty(masks.shape)
     resampling_kernel.sample_together(

@@ -83,9 +83,9 @@ def sample_together(
                     if other < channels
                     else new_masks[b, other - channels, y],
                 )
-        # While they are at hand.
-        _shift(new_images[b], shift[b])
-        _threshold(new_masks[b])
+            # While they are at hand.
+            _shift(new_images[b], y, shift[b])
+            _threshold(new_masks[b], y)
 
 
 @compiled
@@ -165,20 +165,18 @@ def _read(
 
 
 @compiled
-def _shift(images: Floats, shift: float) -> None:
-    """Add a number to images (C, H, W) and clip them to [0, 1], in place."""
+def _shift(images: Floats, y: int, shift: float) -> None:
+    """Add a number to a row of images (C, H, W) and clip it to [0, 1], in place."""
     for c in range(images.shape[0]):
-        for y in range(images.shape[1]):
-            row = images[c, y]
-            for x in range(len(row)):
-                row[x] = min(max(row[x] + shift, _ZERO), _ONE)
+        row = images[c, y]
+        for x in range(len(row)):
+            row[x] = min(max(row[x] + shift, _ZERO), _ONE)
 
 
 @compiled
-def _threshold(masks: Floats) -> None:
-    """Set masks (M, H, W) to 1 from ½ on and to 0 below, in place."""
+def _threshold(masks: Floats, y: int) -> None:
+    """Set a row of masks (M, H, W) to 1 from ½ on and to 0 below, in place."""
     for m in range(masks.shape[0]):
-        for y in range(masks.shape[1]):
-            row = masks[m, y]
-            for x in range(len(row)):
-                row[x] = _ONE if row[x] >= _HALF else _ZERO
+        row = masks[m, y]
+        for x in range(len(row)):
+            row[x] = _ONE if row[x] >= _HALF else _ZERO

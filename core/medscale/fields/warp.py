@@ -15,8 +15,8 @@ from medscale.fields.interpolation import Ramp, Spline, resized
 
 _FINER = 4
 """How much finer than its own lattice a coarse displacement is made, at most, to be read linearly
-between its samples. A wave of 14 lattice steps comes out wrong by 0.16 % of its amplitude at most:
-less than by the lattice itself."""
+between its samples, where no compiled loop reads the cubic itself. A wave of 14 lattice steps comes
+out wrong by 0.16 % of its amplitude at most: less than by the lattice itself."""
 
 
 def normalised(displacement: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -152,9 +152,30 @@ def affine_then(matrix: Tensor, displacement: Tensor, shape: tuple[int, ...]) ->
         return replace(grid, values=grid.values + normalised(displacement, shape))
     if min(lattice) == 1:
         displacement, lattice = resized(displacement, shape), shape
+    flat = displacement.device.type == "cpu" and displacement.dtype == torch.float32
+    if flat and len(shape) == 2 and lattice != shape:
+        return Spline.through(_compiled_affine_then(matrix, displacement, shape), shape)
     places = affine_grid(matrix, shape, lattice)
     _add_at(places, displacement, matrix.tolist(), shape)
     return Spline.through(places, shape)
+
+
+def _compiled_affine_then(matrix: Tensor, displacement: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Return the places of `affine_then`, on the lattice of a coarse displacement."""
+    # Numba takes a while to import, and much of medscale does without.
+    from medscale.fields import composition_kernel
+
+    places = np.empty(displacement.shape, np.float32)
+    down, across = (_cells(n).astype(np.float32) for n in displacement.shape[2:])
+    composition_kernel.affine_then(
+        _steps(matrix, shape).astype(np.float32),
+        down,
+        across,
+        displacement.contiguous().numpy(),
+        np.array([2 / n for n in shape], np.float32),
+        places,
+    )
+    return torch.from_numpy(places)
 
 
 @torch.no_grad()

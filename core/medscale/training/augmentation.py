@@ -6,13 +6,14 @@ its samples give one by one with the same parameters.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, pairwise
 from typing import overload
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from medscale.fields.interpolation import Spline, resized
@@ -37,7 +38,7 @@ from medscale.training.options import AugmentationOptions
 _KNOTS = 10
 """Control points of the intensity curve (MONAI's RandHistogramShift default)."""
 
-_Matrix = list[list[float]]
+_Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -63,30 +64,23 @@ def draw(
     one range does not shift the draws of another.
     """
     planes = dims * (dims - 1) // 2
-    shears = dims * (dims - 1)
-    parts = [dims, 1, planes, dims, shears, 1, _KNOTS]
-    matrices, shifts = [], []
-    # Python's own numbers: for matrices this small, torch's calls would be all overhead.
-    for numbers in torch.rand(count, sum(parts), generator=generator).tolist():
-        drawn = iter(numbers)
-        flips, (on,), angles, scales, shear, (tone_on,), tones = (
-            list(islice(drawn, n)) for n in parts
-        )
-        matrix = _identity(dims)
-        if on < options.affine:
-            matrix = _affine(
-                [(2 * x - 1) * options.rotation for x in angles],
-                [1 + (2 * x - 1) * options.scale for x in scales],
-                [(2 * x - 1) * options.shear for x in shear],
-            )
-        signs = [-1.0 if x < options.flip else 1.0 for x in flips]
-        matrices.append([[x * sign for x, sign in zip(row, signs, strict=True)] for row in matrix])
-        knots = tones[:1] if options.histogram == "offset" else tones
-        amplitude = options.amplitude if tone_on < options.intensity else 0.0
-        shifts.append([(2 * x - 1) * amplitude for x in knots])
+    parts = [dims, 1, planes, dims, dims * (dims - 1), 1, _KNOTS]
+    # Arrays: for matrices this small, torch's calls would be all overhead.
+    numbers = torch.rand(count, sum(parts), generator=generator).numpy().astype(np.float64)
+    flips, on, angles, scales, shears, tone_on, tones = (
+        numbers[:, start:stop] for start, stop in pairwise([0, *accumulate(parts)])
+    )
+    affine = _affine(
+        (2 * angles - 1) * options.rotation,
+        1 + (2 * scales - 1) * options.scale,
+        (2 * shears - 1) * options.shear,
+    )
+    matrix = np.where(on[:, :, None] < options.affine, affine, np.eye(dims))
+    matrix *= np.where(flips < options.flip, -1.0, 1.0)[:, None]
+    knots = tones[:, :1] if options.histogram == "offset" else tones
+    shift = (2 * knots - 1) * np.where(tone_on < options.intensity, options.amplitude, 0.0)
     return Parameters(
-        torch.tensor(matrices, dtype=torch.float32).view(count, dims, dims),
-        torch.tensor(shifts, dtype=torch.float32),
+        torch.from_numpy(matrix.astype(np.float32)), torch.from_numpy(shift.astype(np.float32))
     )
 
 
@@ -221,32 +215,25 @@ def at_shape(displacement: Tensor | Spline, shape: tuple[int, ...]) -> Tensor:
     return resized(displacement, shape)
 
 
-def _affine(angles: list[float], scales: list[float], shears: list[float]) -> _Matrix:
-    """Return rotation · shear · scaling.
+def _affine(angles: _Array, scales: _Array, shears: _Array) -> _Array:
+    """Return rotation · shear · scaling, (B, D, D).
 
     Args:
-        angles: Of the rotation: one plane in 2-D, the three planes in turn in 3-D.
-        scales: By axis.
-        shears: Angles whose tangents are the off-diagonal entries of the shear, row by row.
+        angles: (B, planes) of the rotation: one plane in 2-D, the three planes in turn in 3-D.
+        scales: (B, D) by axis.
+        shears: (B, D (D - 1)) angles whose tangents are the off-diagonal entries of the shear, row
+            by row.
     """
-    dims = len(scales)
-    tangents = iter(shears)
-    matrix = [
-        [(1.0 if i == j else math.tan(next(tangents))) * scales[j] for j in range(dims)]
-        for i in range(dims)
-    ]
-    planes = ((i, j) for i in range(dims) for j in range(i + 1, dims))
-    for angle, (i, j) in zip(angles, planes, strict=True):
-        cosine, sine = math.cos(angle), math.sin(angle)
+    count, dims = scales.shape
+    matrix = np.ones((count, dims, dims))
+    matrix[:, ~np.eye(dims, dtype=bool)] = np.tan(shears)
+    matrix *= scales[:, None]
+    pairs = ((i, j) for i in range(dims) for j in range(i + 1, dims))
+    for cosine, sine, (i, j) in zip(np.cos(angles).T, np.sin(angles).T, pairs, strict=True):
         # A rotation of one plane mixes two rows.
-        pairs = list(zip(matrix[i], matrix[j], strict=True))
-        matrix[i] = [cosine * x - sine * y for x, y in pairs]
-        matrix[j] = [sine * x + cosine * y for x, y in pairs]
+        turn = np.stack([cosine, -sine, sine, cosine], axis=1).reshape(-1, 2, 2)
+        matrix[:, [i, j]] = turn @ matrix[:, [i, j]]
     return matrix
-
-
-def _identity(dims: int) -> _Matrix:
-    return [[1.0 if i == j else 0.0 for j in range(dims)] for i in range(dims)]
 
 
 def _bent(images: Tensor, shift: Tensor) -> Tensor:

@@ -29,10 +29,9 @@ def test_the_compiled_loop_finds_what_torch_does(
 ) -> None:
     fields = _wavy(seed, shape, amplitude)
     least, expected = least_between(fields), least_between(fields.double())
-    # In double precision it is only looked at closely where it may fold.
-    near = expected < 0.4
-    torch.testing.assert_close(least[near].double(), expected[near], atol=1e-4, rtol=0)
-    assert (least[~near] < 1.5).all()
+    # Which maps are looked at closely may be decided by the last digit.
+    border = (expected - 0.4).abs() < 1e-4
+    torch.testing.assert_close(least[~border].double(), expected[~border], atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("shape", [(9, 11), (6, 5, 7)])

@@ -265,6 +265,51 @@ def test_a_coarse_displacement_is_composed_to_a_twentieth_of_a_voxel(
     assert float(error[inside].max()) < 0.05
 
 
+@settings(deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    shape=st.tuples(st.integers(24, 60), st.integers(24, 60)),
+    lattice=st.tuples(st.integers(2, 16), st.integers(2, 16)),
+)
+def test_a_coarse_displacement_that_is_linear_is_composed_exactly(
+    seed: int, shape: tuple[int, int], lattice: tuple[int, int]
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    slope, shift = (torch.randn(3, 2, n, generator=generator) for n in (2, 1))
+    matrix = torch.eye(2) + 0.3 * torch.randn(3, 2, 2, generator=generator)
+    scale = (torch.tensor(shape) / torch.tensor(lattice)).view(2, 1)
+    cells = _centred(lattice).flatten(1) * scale
+    field = (slope @ cells + shift).view(3, 2, *lattice)
+    places = matrix @ cells
+    # Beyond the image it is what it is at its border.
+    border = torch.tensor(shape).view(2, 1) / 2
+    expected = places + slope @ places.clamp(-border, border) + shift
+    found = affine_then(matrix, field, shape).values.flatten(2).flip(1) * border
+    torch.testing.assert_close(found, expected, atol=1e-3, rtol=1e-4)
+
+
+def test_what_is_compiled_composes_as_tensors_do() -> None:
+    shape, lattice = (96, 128), (24, 32)
+    field = _smooth((24, 32), 3.0, seed=0).expand(3, 2, *lattice).contiguous()
+    matrix = _affine(2)
+    compiled = affine_then(matrix, field, shape).dense()
+    tensors = affine_then(matrix.double(), field.double(), shape).dense()
+    off = (_voxels(compiled) - _voxels(tensors)).abs().amax(1)
+    # Tensors take the centres of the outermost cells of a finer grid for the border.
+    assert float(off.max()) < 0.05
+    places = matrix @ _centred(shape).flatten(1)
+    inside = (places.abs() < torch.tensor(shape).view(2, 1) / 2 - 4).all(1)
+    assert 0.5 < float(inside.float().mean()) < 1
+    assert float(off.flatten(1)[inside].max()) < 0.01
+
+
+def test_a_map_that_looks_nowhere_reads_nothing_outside_the_memory() -> None:
+    # Would be a crash, or numbers from elsewhere.
+    matrix = torch.stack([torch.full((2, 2), value) for value in (math.nan, math.inf, 1e38, 1.0)])
+    field = torch.zeros(4, 2, 8, 8)
+    assert not affine_then(matrix, field, (32, 32)).values[:3].isfinite().all()
+
+
 @pytest.mark.parametrize("shape", [(20, 33), (8, 11, 14)])
 def test_a_displacement_is_turned_with_its_place(shape: tuple[int, ...]) -> None:
     dims = len(shape)

@@ -117,28 +117,26 @@ class RegDA:
         config = self._config
         # As many numbers for every sample, used or not: what is left alone, by chance or by the
         # gate, shifts nobody's stream. Only `targets_per_source` says how many.
-        chance, extent, some = torch.rand(len(rows), 3, generator=generator).numpy().T
-        lots = torch.rand(len(rows), config.targets_per_source, generator=generator).numpy()
-        weights = torch.rand(len(rows), config.targets_per_source, generator=generator).numpy()
-        extents = config.extent_min + (config.extent_max - config.extent_min) * extent
+        count = config.targets_per_source
+        numbers = torch.rand(len(rows), 3 + 2 * count, generator=generator).numpy()
+        own = [self._own.get(row, range(0)) for row in rows]
+        able = np.array([len(codes) for codes in own])
+        chosen = np.flatnonzero((numbers[:, 0] < config.prob) & (able > 0))
+        if not len(chosen):
+            return [], self._codes[:0]
+        (_, extent, some), able = numbers[chosen, :3].T, able[chosen]
+        lots, weights = numbers[chosen, 3 : 3 + count], numbers[chosen, 3 + count :]
+        # The first of an image's codes, by lot; places beyond them come last.
+        most = min(config.mix, count)
+        places = np.where(np.arange(count) < able[:, None], lots, 1).argsort(1, kind="stable")
+        used = np.arange(most) < np.minimum(able, 1 + (some * config.mix).astype(int))[:, None]
         # Exponential numbers, normalised, are uniform on the simplex: Dirichlet(1, …, 1).
-        shares = -np.log1p(-weights)
-        chosen: list[int] = []
-        # Places and shares of what is combined, with nothing of the first code where less is.
-        most = min(config.mix, config.targets_per_source)
-        places = np.zeros((len(rows), most), dtype=np.int64)
-        parts = np.zeros((len(rows), most), dtype=np.float32)
-        for sample, row in enumerate(rows):
-            own = self._own.get(row)
-            if own is None or chance[sample] >= config.prob:
-                continue
-            number = min(len(own), 1 + int(some[sample] * config.mix))
-            share = shares[sample, :number]
-            places[sample, :number] = own.start + lots[sample, : len(own)].argsort()[:number]
-            parts[sample, :number] = share * (extents[sample] / max(share.sum(), 1e-12))
-            chosen.append(sample)
-        if not chosen:
-            return chosen, self._codes[:0]
-        codes = self._codes[torch.from_numpy(places[chosen]).to(self._codes.device)]
-        by = torch.from_numpy(parts[chosen]).to(codes)
-        return chosen, (codes * by.view(*by.shape, *[1] * (codes.ndim - 2))).sum(1)
+        shares = np.where(used, -np.log1p(-weights[:, :most]), 0)
+        extents = config.extent_min + (config.extent_max - config.extent_min) * extent
+        shares *= (extents / np.maximum(shares.sum(1), 1e-12))[:, None]
+        # Where less is combined, nothing of the first code.
+        first = np.array([own[sample].start for sample in chosen.tolist()])[:, None]
+        codes = self._codes[torch.from_numpy(np.where(used, first + places[:, :most], 0))]
+        by = torch.from_numpy(shares).to(codes)
+        combined = (codes * by.view(*by.shape, *[1] * (codes.ndim - 2))).sum(1)
+        return chosen.tolist(), combined

@@ -46,6 +46,8 @@ class Flow:
         scale = metric.kernel.new_tensor([2.0 / side for side in metric.lengths])
         self._kernel = (scale.view(-1, *[1] * metric.dims) * metric.kernel).flip(0)
         self._identity = identity_grid(self.points, metric.kernel)
+        # Back from there, to voxels.
+        self._halves = metric.kernel.new_tensor([n / 2 for n in shape]).view(-1, *[1] * metric.dims)
         self._spread: Matrices | None = None
         if tuple(shape) != self.points:
             self._spread = tuple(
@@ -56,48 +58,50 @@ class Flow:
     def carry(self, path: list[Knot], direction: Direction) -> Tensor:
         """Return the displacements (B, D, *points) of the travelling points, by midpoint steps.
 
-        In the units and order of `grid_sample`.
+        In the units and order of `grid_sample`. A point's velocity at the end of a step is not
+        read: on a straight line through those at its start and its middle it is as good (of
+        registered hearts and hippocampi, and of codes twice as long, maps are as far from their
+        limit either way).
 
         The path has to be finite: a NaN among the points makes grid_sample read outside its memory
         (torch 2.13 on a CPU).
         """
-        start, later = self._velocities(path, direction)
-        step = 1.0 / (len(path) - 1)
+        start, middles = self._velocities(path, direction)
+        step = 1.0 / len(middles)
         moved, slope = self._identity, start.movedim(1, -1)
-        for halfway, end in itertools.zip_longest(later[::2], later[1::2]):
-            moved = moved + step * _at(halfway, torch.add(moved, slope, alpha=step / 2))
-            if end is not None:
-                slope = _at(end, moved)
+        for middle in middles:
+            halfway = _at(middle, torch.add(moved, slope, alpha=step / 2))
+            moved = torch.add(moved, halfway, alpha=step)
+            slope = 2 * halfway - slope
         return (moved - self._identity).movedim(-1, 1)
 
     def spread(self, field: Tensor) -> Tensor:
         """Interpolate a field (B, C, *points) to (B, C, *shape), band-limited by its points."""
         return field if self._spread is None else apply(self._spread, field)
 
-    def _velocities(self, path: list[Knot], direction: Direction) -> tuple[Tensor, list[Tensor]]:
-        """Return velocities in the order in which they are met.
+    def in_voxels(self, field: Tensor) -> Tensor:
+        """Return a field (B, D, *shape) as displacements in voxels, in array axis order."""
+        return field.flip(1) * self._halves
 
-        Returns:
-            The one at the start of the first step, at the points, which have not moved yet; and
-            those that have to be read between samples, at each step's middle and its end, but for
-            the last end.
+    def _velocities(self, path: list[Knot], direction: Direction) -> tuple[Tensor, list[Tensor]]:
+        """Return the velocity at the start, at the points, and those in the middle of each step.
+
+        The latter have to be read between samples.
         """
         step = 1.0 / (len(path) - 1)
         pairs = list(itertools.pairwise(path))
         if direction == "backward":
             pairs = [(late, early) for early, late in reversed(pairs)]
         sign = 1 if direction == "forward" else -1
-        momenta = []
-        for here, there in pairs:
-            momenta.append(here.momentum)
-            # Hermite's cubic at its middle; rates are along time, which may run backwards.
-            momenta.append(
-                (here.momentum + there.momentum) / 2 + sign * step / 8 * (here.rate - there.rate)
-            )
-        velocities = torch.stack(momenta).flip(2) * (sign * self._kernel)
-        later = apply(self._layout, velocities[1:].flatten(0, 1))
+        # Hermite's cubic at its middle; rates are along time, which may run backwards.
+        momenta = [
+            (here.momentum + there.momentum) / 2 + sign * step / 8 * (here.rate - there.rate)
+            for here, there in pairs
+        ]
+        velocities = torch.stack([pairs[0][0].momentum, *momenta]).flip(2) * (sign * self._kernel)
+        middles = apply(self._layout, velocities[1:].flatten(0, 1))
         start = apply(self._at_points, velocities[0])
-        return start, list(later.view(-1, *start.shape[:2], *later.shape[2:]).unbind())
+        return start, list(middles.view(-1, *start.shape[:2], *middles.shape[2:]).unbind())
 
 
 def _at(velocity: Tensor, grid: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ continuous equation, and nothing is differentiated numerically.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from typing import NamedTuple
 
 import torch
@@ -17,6 +18,8 @@ from medscale_registrar_lddmm.metric import Metric, apply_stacked, stacked, tran
 
 MOST_STEPS = 48
 """Of a geodesic; a code that needs more is shot with these and is no registration any more."""
+
+_STEPS = (2, 3, 4, 6, 8, 12, 16, 24, 32, MOST_STEPS)
 
 _REACH = 10.0
 """Largest product of step, bound of the speed, and highest frequency. Measured on codes of hearts
@@ -139,7 +142,7 @@ def lengths(codes: Tensor) -> Tensor:
 
 
 def steps_for(codes: Tensor, metric: Metric, least: int) -> Tensor:
-    """Return (B,) how many Runge-Kutta steps each code needs: `least`, or doubled until enough.
+    """Return (B,) how many Runge-Kutta steps each code needs: `least`, or the next of `_STEPS`.
 
     A geodesic keeps its length |z|, and |z| bounds the speed and its gradient all along it
     (Sobolev embedding), so the step can be chosen before the first one is made. Few different
@@ -150,6 +153,9 @@ def steps_for(codes: Tensor, metric: Metric, least: int) -> Tensor:
         metric: Their space.
         least: Steps of a short geodesic.
     """
-    share = lengths(codes) * (metric.steepest / _REACH / least)
-    doublings = share.nan_to_num(nan=1.0, posinf=MOST_STEPS).clamp_min(1.0).log2().ceil()
-    return (least * 2**doublings).clamp(max=MOST_STEPS).long()
+    numbers = [least, *(number for number in _STEPS if number > least)]
+    # A few numbers, at every batch of augmentation: tensors would be all overhead. No number is
+    # less than NaN, which so gets the least one.
+    needed = (lengths(codes) * (metric.steepest / _REACH)).tolist()
+    steps = [numbers[bisect_left(numbers, count, hi=len(numbers) - 1)] for count in needed]
+    return torch.tensor(steps, dtype=torch.long, device=codes.device)

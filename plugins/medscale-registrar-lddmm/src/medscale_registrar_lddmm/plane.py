@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from medscale_registrar_lddmm import plane_flow, plane_geodesic
 from medscale_registrar_lddmm.flow import Direction, Flow
-from medscale_registrar_lddmm.geodesic import kept_length, lengths
 from medscale_registrar_lddmm.metric import Metric
-from medscale_registrar_lddmm.plane_flow import SIDE, Lattice
+from medscale_registrar_lddmm.plane_flow import SIDE, Array, Lattice
 from medscale_registrar_lddmm.plane_geodesic import LANES, POINTS, WAVES, Axis, Plane, place
+
+Steps = NDArray[np.int64]
 
 
 def fits(metric: Metric, flow: Flow) -> bool:
@@ -35,59 +38,52 @@ class PlaneTravel:
     """
 
     def __init__(self, metric: Metric, points: Sequence[int], samples: Sequence[int]) -> None:
-        self._root = metric.kernel.sqrt()
         kernel = _sorted(_sorted(metric.kernel, 1), 2).repeat_interleave(LANES, dim=2)
         first, second = (_axis(metric, axis) for axis in range(2))
-        self._plane = Plane(kernel.numpy(), first, second)
+        self._plane = Plane(kernel.numpy(), metric.kernel.sqrt().numpy(), first, second)
         scale = metric.kernel.new_tensor(
             [n / side for n, side in zip(samples, metric.lengths, strict=True)]
         )
         self._speed = (metric.kernel * scale.view(-1, 1, 1)).numpy()
         self._samples, self._points = _lattice(metric, samples), _lattice(metric, points)
-        # To the units of grid_sample, and its order of axes: the last one first.
-        self._unit = metric.kernel.new_tensor([2.0 / n for n in reversed(samples)]).view(-1, 1, 1)
 
     def shoot(self, codes: Tensor, steps: Tensor) -> _PlaneJourney:
         """Return the geodesics of codes."""
-        count, most = len(codes), max(steps.tolist(), default=0)
-        momenta = codes.new_empty(count, most + 1, *codes.shape[1:])
-        momenta[torch.arange(count), most - steps] = codes / self._root
-        rates = torch.empty_like(momenta)
-        plane_geodesic.shoot(steps.numpy(), self._plane, momenta.numpy(), rates.numpy())
-        sound = kept_length(lengths(codes), lengths(self._root * momenta[:, -1]))
-        return _PlaneJourney(sound, self, momenta, rates, steps)
+        kept = steps.numpy().copy()
+        shape = (len(codes), int(kept.max(initial=0)) + 1, *codes.shape[1:])
+        momenta, rates = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        plane_geodesic.shoot(codes.contiguous().numpy(), kept, self._plane, momenta, rates)
+        return _PlaneJourney(self, momenta, rates, kept)
 
-    def carry(self, momenta: Tensor, rates: Tensor, steps: Tensor, direction: Direction) -> Tensor:
-        """Return the displacements of the travelling points; codes of 0 steps stay where they are.
+    def carry(self, momenta: Array, rates: Array, steps: Steps, direction: Direction) -> Tensor:
+        """Return the displacements of the travelling points, as `Flow.carry`.
 
         Args:
             momenta: (B, M + 1, 2, *counts), the last `steps` + 1 of each.
             rates: Likewise, of their change.
-            steps: (B,).
+            steps: (B,); codes of 0 steps stay where they are.
             direction: Of the points.
         """
-        moved = momenta.new_empty(len(momenta), 2, self._points.height, self._points.width)
+        points = self._points
+        moved = np.empty((len(momenta), 2, points.height * points.width), np.float32)
         plane_flow.carry(
-            momenta.numpy(),
-            rates.numpy(),
-            steps.numpy(),
+            momenta,
+            rates,
+            steps,
             direction == "backward",
             self._speed,
             self._samples,
-            self._points,
-            moved.flatten(2).numpy(),
+            points,
+            moved,
         )
-        return moved.flip(1) * self._unit
+        return torch.from_numpy(moved).view(len(moved), 2, points.height, points.width)
 
 
 class _PlaneJourney:
-    def __init__(
-        self, sound: Tensor, travel: PlaneTravel, momenta: Tensor, rates: Tensor, steps: Tensor
-    ) -> None:
-        self.sound = sound
+    def __init__(self, travel: PlaneTravel, momenta: Array, rates: Array, steps: Steps) -> None:
+        self.sound = torch.from_numpy(steps > 0)
         self._travel = travel
-        self._momenta, self._rates = momenta, rates
-        self._steps = torch.where(sound, steps, 0)
+        self._momenta, self._rates, self._steps = momenta, rates, steps
 
     def carry(self, direction: Direction) -> Tensor:
         return self._travel.carry(self._momenta, self._rates, self._steps, direction)

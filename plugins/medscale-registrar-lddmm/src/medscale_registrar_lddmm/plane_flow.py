@@ -21,7 +21,7 @@ WAVES = 7
 SIDE = 64
 """Longest side of a lattice."""
 
-_ZERO, _ONE = np.float32(0), np.float32(1)
+_ZERO, _ONE, _TWO = np.float32(0), np.float32(1), np.float32(2)
 
 
 class Lattice(NamedTuple):
@@ -61,10 +61,12 @@ def carry(
         kernel: (2, *counts) eigenvalues of the smoother, by velocities in units of the lattice.
         lattice: On which velocities are laid out to be read between its points.
         points: That travel.
-        displacements: (B, 2, points) to fill, in units of the lattice.
+        displacements: (B, 2, points) to fill, in the units and order of `grid_sample`.
     """
     most = momenta.shape[1] - 1
-    home = np.empty(displacements.shape[1:], np.float32)
+    home = np.empty((2, points.height * points.width), np.float32)
+    moved = np.empty_like(home)
+    high, wide = np.float32(lattice.height), np.float32(lattice.width)
     for i in range(points.height):
         for j in range(points.width):
             home[0, i * points.width + j] = _centre(i, points.height, lattice.height)
@@ -79,8 +81,11 @@ def carry(
             lattice,
             points,
             home,
-            displacements[code],
+            moved,
         )
+        for p in range(home.shape[1]):
+            displacements[code, 0, p] = moved[1, p] * (_TWO / wide)
+            displacements[code, 1, p] = moved[0, p] * (_TWO / high)
 
 
 @compiled
@@ -109,34 +114,35 @@ def _carry(
     momentum = np.empty(kernel.shape, np.float32)
     half = max(lattice.down.shape[2], points.down.shape[2])
     velocity = np.empty((2, 2 * half, SIDE), np.float32)
-    moves = np.empty(home.shape, np.float32)
+    slope, moves = np.empty(home.shape, np.float32), np.empty(home.shape, np.float32)
     places = np.empty(home.shape, np.float32)
     displacement[:] = _ZERO
+    if steps > 0:
+        # Where the points are before they move.
+        _lay_out(speed, momenta[steps if backward else 0], points, velocity)
+        for c in range(2):
+            for i in range(points.height):
+                for j in range(points.width):
+                    slope[c, i * points.width + j] = velocity[c, i, j]
     for number in range(steps):
         here = steps - number if backward else number
         there = here + sign
-        if number == 0:
-            _lay_out(speed, momenta[here], points, velocity)
-            for i in range(points.height):
-                for j in range(points.width):
-                    moves[0, i * points.width + j] = velocity[0, i, j]
-                    moves[1, i * points.width + j] = velocity[1, i, j]
-        else:
-            _lay_out(speed, momenta[here], lattice, velocity)
-            _add(home, displacement, _ONE, places)
-            _read(velocity, lattice, places, moves)
-        _add(displacement, moves, step / np.float32(2), places)
-        _add(home, places, _ONE, places)
         for c in range(2):
             for i in range(kernel.shape[1]):
                 for j in range(kernel.shape[2]):
                     # Hermite's cubic at its middle.
-                    mean = (momenta[here, c, i, j] + momenta[there, c, i, j]) / np.float32(2)
+                    mean = (momenta[here, c, i, j] + momenta[there, c, i, j]) / _TWO
                     turn = rates[here, c, i, j] - rates[there, c, i, j]
                     momentum[c, i, j] = mean + bend * turn
         _lay_out(speed, momentum, lattice, velocity)
+        _add(displacement, slope, step / _TWO, places)
+        _add(home, places, _ONE, places)
         _read(velocity, lattice, places, moves)
         _add(displacement, moves, step, displacement)
+        for c in range(2):
+            for p in range(home.shape[1]):
+                # As `flow` has it.
+                slope[c, p] = _TWO * moves[c, p] - slope[c, p]
 
 
 @compiled
@@ -172,13 +178,22 @@ def _lay_across(coefficients: Array, waves: Array, rows: Array) -> None:
 @compiled
 def _lay_down(waves: Array, rows: Array, height: int, velocity: Array) -> None:
     for i in range(waves.shape[1]):
+        # Weights as numbers of their own, and rows as arrays: nothing is fetched twice.
+        even_waves, odd_waves = _numbers(waves[0, i]), _numbers(waves[1, i])
+        upper, lower = velocity[i], velocity[height - 1 - i]
         for x in range(SIDE):
             even, odd = _ZERO, _ZERO
             for k in range(WAVES):
-                even += waves[0, i, k] * rows[k, x]
-                odd += waves[1, i, k] * rows[WAVES + k, x]
-            velocity[i, x] = even + odd
-            velocity[height - 1 - i, x] = even - odd
+                even += even_waves[k] * rows[k, x]
+                odd += odd_waves[k] * rows[WAVES + k, x]
+            upper[x] = even + odd
+            lower[x] = even - odd
+
+
+@compiled
+def _numbers(waves: Array) -> tuple[np.float32, ...]:
+    """Return the WAVES numbers of an array."""
+    return waves[0], waves[1], waves[2], waves[3], waves[4], waves[5], waves[6]
 
 
 @compiled

@@ -68,11 +68,13 @@ class Plane(NamedTuple):
 
     Attributes:
         kernel: (2, 2 WAVES, 2 WAVES * LANES) eigenvalues of the smoother, the same in every lane.
+        whitened: (2, *counts) by which a momentum is multiplied to be a code.
         first: The first axis.
         second: The second axis.
     """
 
     kernel: Array
+    whitened: Array
     first: Axis
     second: Axis
 
@@ -93,14 +95,18 @@ class _Workspace(NamedTuple):
 
 
 @compiled
-def shoot(steps: NDArray[np.int64], plane: Plane, momenta: Array, rates: Array) -> None:
-    """Shoot momenta by classical Runge-Kutta.
+def shoot(
+    codes: Array, steps: NDArray[np.int64], plane: Plane, momenta: Array, rates: Array
+) -> None:
+    """Shoot codes by classical Runge-Kutta.
 
     Args:
-        steps: (B,) of each geodesic, M at most.
+        codes: (B, 2, *counts).
+        steps: (B,) of each geodesic, M at most. Those of one that does not keep its length, within
+            a half, become 0.
         plane: What it takes.
         momenta: (B, M + 1, 2, *counts) to fill, of each time. All end together: a geodesic of fewer
-            steps starts at a later place, where its momentum has to be.
+            steps starts at a later place.
         rates: Likewise, of their change.
     """
     most = momenta.shape[1] - 1
@@ -113,7 +119,7 @@ def shoot(steps: NDArray[np.int64], plane: Plane, momenta: Array, rates: Array) 
         block = order[first : first + LANES]
         here[:] = _ZERO
         for lane in range(len(block)):
-            _load(momenta[block[lane], most - steps[block[lane]]], lane, here)
+            _load(codes[block[lane]], plane.whitened, lane, here)
         for number in range(most - steps[block[-1]], most + 1):
             there[:] = here
             stage[:] = here
@@ -132,6 +138,21 @@ def shoot(steps: NDArray[np.int64], plane: Plane, momenta: Array, rates: Array) 
                 _move(here, rate, _AHEAD[part], pace, stage)
                 _move(there, rate, _SHARES[part], pace, there)
             here[:] = there
+    for code in range(len(codes)):
+        if not _kept_length(codes[code], plane.whitened, momenta[code, most]):
+            steps[code] = 0
+
+
+@compiled
+def _kept_length(code: Array, whitened: Array, momentum: Array) -> bool:
+    """Return what `geodesic.kept_length` does, of a code and the momentum at its end."""
+    first, last = 0.0, 0.0
+    for c in range(2):
+        for i in range(code.shape[1]):
+            for j in range(code.shape[2]):
+                first += np.float64(code[c, i, j]) ** 2
+                last += np.float64(whitened[c, i, j] * momentum[c, i, j]) ** 2
+    return last < np.inf and np.sqrt(last) <= 1.5 * np.sqrt(first) + 1e-6
 
 
 @compiled
@@ -141,11 +162,12 @@ def place(wave: int) -> int:
 
 
 @compiled
-def _load(coefficients: Array, lane: int, block: Array) -> None:
+def _load(code: Array, whitened: Array, lane: int, block: Array) -> None:
     for c in range(2):
-        for i in range(coefficients.shape[1]):
-            for j in range(coefficients.shape[2]):
-                block[c, place(i), place(j) * LANES + lane] = coefficients[c, i, j]
+        for i in range(code.shape[1]):
+            for j in range(code.shape[2]):
+                momentum = code[c, i, j] / whitened[c, i, j]
+                block[c, place(i), place(j) * LANES + lane] = momentum
 
 
 @compiled

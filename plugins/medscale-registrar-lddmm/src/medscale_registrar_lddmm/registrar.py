@@ -122,10 +122,10 @@ class LDDMM:
         metric, travel, flow = _maps(shape, self._config, codes.device, codes.dtype)
         steps = steps_for(codes, metric, self._config.steps)
         journey = travel.shoot(codes, steps)
-        field = flow.spread(journey.carry(direction)).flip(1)
-        field = torch.where(journey.sound.view(-1, *[1] * (field.ndim - 1)), field, math.nan)
-        halves = codes.new_tensor([n / 2 for n in shape])
-        return field * halves.view(-1, *[1] * len(shape))
+        field = flow.in_voxels(flow.spread(journey.carry(direction)))
+        if not journey.sound.all():
+            field[~journey.sound] = math.nan
+        return field
 
     def _search(self, moving: Tensor, fixed: Tensor, weight: float) -> Tensor:
         """Return codes (B, D, *half waves) of a search from coarse to fine."""

@@ -9,6 +9,6 @@ SPEC = PluginSpec(
     api=1,
     target="medscale_registrar_lddmm.registrar:LDDMM",
     config="medscale_registrar_lddmm.config:LDDMMOptions",
-    behavior=4,
+    behavior=5,
     citation="Beg et al. 2005, IJCV 61; Miller, Trouvé and Younes 2006, J Math Imaging Vis 24",
 )
