@@ -29,10 +29,12 @@ class ProgressView:
     Args:
         what: What is being done ("training").
         console: Where to show it.
+        kept: What is not lost should somebody interrupt it, and so is said then.
     """
 
-    def __init__(self, what: str, console: Console) -> None:
+    def __init__(self, what: str, console: Console, *, kept: str = "") -> None:
         self.what = what
+        self._kept = kept
         self._console = console
         self._bar: Progress | None = None
         self._task: TaskID | None = None
@@ -60,6 +62,10 @@ class ProgressView:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
+        if self._kept and kind is KeyboardInterrupt:
+            self._console.print(
+                f"interrupted: {self._kept} are kept; the same command goes on from there"
+            )
 
     def turn_to(self, what: str) -> None:
         """Show something else from now on."""

@@ -147,7 +147,7 @@ def _fill(
         )
     console.print(f"pairs    {pairs} of {len(wanted)} images to others, {len(view.indices)} in all")
     begun = time.monotonic()
-    with ProgressView("registering", console) as bar:
+    with ProgressView("registering", console, kept="the pairs that are registered") as bar:
 
         def show(done: int, total: int) -> None:
             spent = time.monotonic() - begun

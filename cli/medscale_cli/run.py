@@ -89,7 +89,8 @@ def prepare(request: StudyRequest, console: Console) -> Prepared:
     device = choose_device(request.device)
     data = dataset_folder(config.dataset, request.data)
     cache = cache_folder()
-    with ProgressView("preparing the data", console) as view:
+    kept = "the cases that are prepared"
+    with ProgressView("preparing the data", console, kept=kept) as view:
         study = resolve(
             config,
             registry,

@@ -62,3 +62,24 @@ def test_on_a_terminal_one_bar_shows_what_is_going_on() -> None:
         trials.update(1.0, 0, 0, [])
     assert "training" in text.getvalue()
     assert "registration" not in text.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("error", "kept", "said"),
+    [
+        (KeyboardInterrupt, "the pairs", "interrupted: the pairs are kept; the same command"),
+        (KeyboardInterrupt, "", ""),
+        (ValueError, "the pairs", ""),
+    ],
+)
+def test_who_interrupts_is_told_what_is_kept(
+    error: type[BaseException], kept: str, said: str
+) -> None:
+    text = io.StringIO()
+    with (
+        pytest.raises(error),
+        ProgressView("registering", Console(file=text, width=200), kept=kept),
+    ):
+        raise error
+    assert text.getvalue().startswith(said)
+    assert bool(text.getvalue()) == bool(said)
