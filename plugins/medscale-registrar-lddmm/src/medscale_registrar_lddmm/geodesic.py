@@ -20,6 +20,7 @@ MOST_STEPS = 48
 """Of a geodesic; a code that needs more is shot with these and is no registration any more."""
 
 _STEPS = (2, 3, 4, 6, 8, 12, 16, 24, 32, MOST_STEPS)
+"""Numbers of steps that geodesics make: the next one is at most half as large again."""
 
 _REACH = 10.0
 """Largest product of step, bound of the speed, and highest frequency. Measured on codes of hearts
