@@ -94,7 +94,8 @@ class Shooter:
         first, last = (
             (self._root * knot.momentum).flatten(1).norm(dim=1) for knot in (path[0], path[-1])
         )
-        return kept_length(first, last)
+        kept: Tensor = last.isfinite() & (last <= 1.5 * first + 1e-6)
+        return kept
 
     def rate(self, momentum: Tensor) -> Tensor:
         """Return ∂m/∂t as coefficients (B, D, *counts)."""
@@ -128,12 +129,6 @@ def where(chosen: Tensor, path: list[Knot]) -> list[Knot]:
     """Return the path with the geodesics that are not chosen (B,) replaced by standing still."""
     keep = chosen.view(-1, *[1] * (path[0].momentum.ndim - 1))
     return [Knot(*(torch.where(keep, part, 0.0) for part in knot)) for knot in path]
-
-
-def kept_length(first: Tensor, last: Tensor) -> Tensor:
-    """Return (B,) whether geodesics of these lengths at both ends kept them, within a half."""
-    kept: Tensor = last.isfinite() & (last <= 1.5 * first + 1e-6)
-    return kept
 
 
 def lengths(codes: Tensor) -> Tensor:

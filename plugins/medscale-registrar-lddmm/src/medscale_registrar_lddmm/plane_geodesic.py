@@ -145,7 +145,7 @@ def shoot(
 
 @compiled
 def _kept_length(code: Array, whitened: Array, momentum: Array) -> bool:
-    """Return what `geodesic.kept_length` does, of a code and the momentum at its end."""
+    """Return what `Shooter.keeps_length` does, of a code and the momentum at its end."""
     first, last = 0.0, 0.0
     for c in range(2):
         for i in range(code.shape[1]):
