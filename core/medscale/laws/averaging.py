@@ -96,6 +96,11 @@ class Average:
     misfit: float
 
     @property
+    def tested(self) -> float:
+        """How many forecasts like the one from N the weights rest on."""
+        return float(self.rounds.credit.sum())
+
+    @property
     def error(self) -> float:
         """Mean error at the largest size."""
         return float(np.exp(self.weights @ [member.theta[LEVEL] for member in self.members]))
@@ -168,9 +173,20 @@ def average(seen: Observations) -> Average:
         ]
     weights = np.exp(np.concatenate(scores) - np.max(scores))
     weights /= weights.sum()
-    misfits = rounds.misfits(np.concatenate(missed, axis=1) @ weights)
-    misfit = (rounds.credit @ misfits + _USUAL_MISFIT**2) / (rounds.credit.sum() + 1)
-    return Average(tuple(members), weights, tuple(failures), rounds, math.sqrt(misfit))
+    misfit = _misfit(rounds, np.concatenate(missed, axis=1) @ weights)
+    return Average(tuple(members), weights, tuple(failures), rounds, misfit)
+
+
+def _misfit(rounds: Rounds, squares: Array) -> float:
+    """Return the misfit of `Average` from the mean square of the members' misses (M,).
+
+    The mean over origins, and what is usual as one more, is geometric: one surprise on the way is
+    not expected again in full.
+    """
+    usual = _USUAL_MISFIT**2
+    logs = np.log(rounds.misfits(squares) + usual)
+    total = rounds.credit @ logs + math.log(usual)
+    return math.exp(total / (rounds.credit.sum() + 1) / 2)
 
 
 def _ties(fits: dict[Family, BatchFit], sizes: int) -> dict[Family, Array]:

@@ -20,7 +20,7 @@ _TRUSTED_HALF_WIDTH = math.log(1.25)
 _FARTHEST = 64.0
 """A law is trusted while its 90 % interval is within ± 25 %, and never beyond this multiple."""
 
-SURE_OF_REACHING = 0.7
+SURE_OF_REACHING = 0.75
 """Level of the interval whose upper end must reach a target, however late, to give a number."""
 
 Curve = Callable[[Array], tuple[Array, Array, Array]]

@@ -18,10 +18,10 @@ from medscale.laws.rounds import READINGS
 _MISFIT = 0.3
 """By what share of the slope at N the law may be wrong one ln n before N."""
 
-_CALIBRATION = 0.65
-"""By what the standard deviation is multiplied: members share most of their doubts, so that the
-sum of all is too wide. Chosen by coverage on synthetic curves, whose seeds `benchmarks/coverage.py`
-does not use."""
+_TESTED_SHARE, _TESTS = 0.55, 0.3
+"""To what share doubts fall where many origins have tested the members, and after how many tests
+1 / e of the way is left. Members share most of their doubts, and what is left after tests is less
+than the sum of all. Chosen by coverage on synthetic curves, with seeds of their own."""
 
 _FLOOR_LOGITS = np.linspace(-6.0, 6.0, 25)
 
@@ -51,7 +51,10 @@ def foretell(seen: Observations, average: Average, x: Array) -> Foretold:
     values, within = average.foretell(x)
     law = average.weights @ values
     between = average.weights @ (values - law) ** 2
-    variance = _CALIBRATION**2 * (average.weights @ within + between)
+    # Along one training run points err together, and no origin is a test of its own.
+    untested = 1.0 if seen.single else np.exp(-average.tested / _TESTS)
+    doubt = _TESTED_SHARE + (1 - _TESTED_SHARE) * untested
+    variance = doubt**2 * (average.weights @ within + between)
     shared = np.where(x > 0, average.misfit * x, _MISFIT * x**2)
     misfit = (average.slope * shared) ** 2
     seen_at_x = np.stack(

@@ -50,6 +50,8 @@ _HORIZON = 2.2
 _RECENCY = 0.5
 """Distance in ln n over which an older origin counts e times less."""
 
+_DOUBLING = float(np.log(2))
+
 _HELD = 1e-3
 """Spread of a parameter that is held where its prior has it."""
 
@@ -86,6 +88,22 @@ def late_slope(x: Array, y: Array, variance: Array, crowd: Array) -> float:
     return slope
 
 
+def _credit(log_sizes: Array, cuts: list[int]) -> Array:
+    """Return how much the misses from each origin say about those from N (M,).
+
+    The origins nearest to N ask what is asked at N, from nearly as many sizes. Sizes closer than
+    doublings are no more sizes for that, and origins closer than doublings hold out in part the
+    same points.
+    """
+    fitted = np.array(cuts[1:], dtype=int)
+    ends = log_sizes[fitted - 1]
+    known = np.minimum(fitted, 1 + (ends - log_sizes[0]) / _DOUBLING)
+    apart = np.minimum(1, -np.diff(ends, prepend=log_sizes[-1]) / _DOUBLING)
+    late = np.exp((ends - ends[:1]) / _RECENCY)
+    credit: Array = late * apart * np.maximum(1 - _SPENT / known, 0)
+    return credit
+
+
 class Rounds:
     """All rounds and readings of one curve, as rows of a batch.
 
@@ -118,10 +136,7 @@ class Rounds:
                 y_rows.append(y)
                 weight_rows.append(weights)
             slopes.append(slope)
-        fitted = np.array(cuts[1:], dtype=int)
-        ends = seen.log_sizes[fitted - 1]
-        # The origins nearest to N ask what is asked at N, from nearly as many sizes.
-        self.credit = np.exp((ends - ends[:1]) / _RECENCY) * (1 - _SPENT / fitted)
+        self.credit = _credit(seen.log_sizes, cuts)
         self.x, self.y = np.array(x_rows), np.array(y_rows)
         self.weights, self.slopes = np.array(weight_rows), np.array(slopes)
 

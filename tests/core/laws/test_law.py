@@ -93,6 +93,18 @@ def test_intervals_widen_with_the_distance_and_a_run_s_are_wider(law: Fit) -> No
     assert ((wider[0] < low) & (wider[1] > high)).all()
 
 
+def test_one_training_run_tells_less_of_what_comes_than_trials() -> None:
+    sizes = np.exp2(np.arange(10.0))
+    errors = 0.5 * sizes**-0.4 + 0.05
+    trials = np.concatenate([errors * 1.005, errors / 1.005])
+
+    def width(law: Fit) -> float:
+        low, high = law.interval(1024)
+        return float(np.log(high / low))
+
+    assert width(fit(sizes, errors)) > 1.5 * width(fit(np.tile(sizes, 2), trials))
+
+
 def test_replicates_that_err_together_widen_the_interval() -> None:
     common = np.random.default_rng(1).normal(size=5)[REPLICATES] * 0.2
     errors = trials(noise=0.01) * np.exp(common)

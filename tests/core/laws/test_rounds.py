@@ -31,6 +31,14 @@ def test_late_origins_with_many_sizes_count_most() -> None:
     assert credit[1] < credit[0] / 3
 
 
+def test_a_crowd_of_checkpoints_is_no_more_of_a_test_than_doublings() -> None:
+    def credit(sizes: Array) -> float:
+        return float(Rounds(observe(sizes, sizes**-0.3 + 0.1)).credit.sum())
+
+    checkpoints: Array = np.geomspace(1, 512, 200)
+    assert credit(checkpoints) == pytest.approx(credit(SIZES), rel=0.2)
+
+
 def test_misses_are_told_in_shares_of_the_slope_and_noise_is_none() -> None:
     rounds = Rounds(observe(SIZES, BENDING))
     # Each origin foretells one doubling.
@@ -43,7 +51,12 @@ def test_a_curve_that_surprised_before_is_expected_to_surprise_again() -> None:
     smooth = observe(SIZES, BENDING)
     # A second phase of learning starts at n = 64, which nothing before foretold.
     stepped = observe(SIZES, BENDING * np.where(SIZES > 64, 0.7, 1.0))
-    assert average(stepped).misfit > 2 * average(smooth).misfit
+    assert average(stepped).misfit > 1.4 * average(smooth).misfit
+
+
+def test_one_surprise_is_not_expected_again_in_full() -> None:
+    steps = [average(observe(SIZES, BENDING * np.where(SIZES > 64, s, 1.0))) for s in (0.7, 0.4)]
+    assert steps[0].misfit < steps[1].misfit < 1.5 * steps[0].misfit
 
 
 def test_a_curve_without_origins_has_the_usual_misfit() -> None:
