@@ -67,7 +67,7 @@ def required(
     Args:
         target: Mean error to reach.
         curve: The law.
-        cautious: The law with the interval at `SURE_OF_REACHING`.
+        cautious: The law with the interval at `SURE_OF_REACHING`, these test cases being given.
         sizes: Sizes that were run, ascending (K,).
         floor: Estimate and interval.
         trusted_factor: Up to which multiple of the largest size a number is given.

@@ -149,6 +149,9 @@ class Fit:
     def required(self, target: float, level: float = 0.9, *, score: str | None = None) -> Required:
         """Return at which size the mean error reaches a target, and how surely.
 
+        Whether there is a number is about the law, as is how far it is trusted: no size that could
+        be added would tell more of other patients. Its interval is about these, too.
+
         Args:
             target: Mean error.
             level: Of the interval.
@@ -163,7 +166,7 @@ class Fit:
         return forecast.required(
             target,
             self._curve(level),
-            self._curve(forecast.SURE_OF_REACHING),
+            self._curve(forecast.SURE_OF_REACHING, new_patients=False),
             sizes=self.sizes,
             floor=self.floor,
             trusted_factor=self.trusted_factor,

@@ -229,6 +229,17 @@ def test_test_cases_change_intervals_and_not_predictions(
     assert population_law.trusted_factor == pytest.approx(given_law.trusted_factor)
 
 
+def test_few_test_cases_widen_the_required_number_and_do_not_withhold_it(
+    population_law: Fit, given_law: Fit
+) -> None:
+    target = float(given_law.predict(100.0))
+    answer, given = population_law.required(target), given_law.required(target)
+    assert answer.status == given.status == "reachable"
+    assert answer.n == pytest.approx(given.n)
+    assert answer.low < given.low
+    assert answer.high > given.high
+
+
 @pytest.mark.parametrize("n", [1.0, 64.0])
 def test_with_trials_that_agree_the_interval_is_student_s_over_patients(n: float) -> None:
     errors = trials(noise=0.001)
