@@ -9,6 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from tests.e2e.outcomes import Answer, Say, the_error
+
+from medscale_cli.__main__ import run
 
 TINY = (
     *("--dataset", "phantom", "--task", "lv", "--set", "phantom.subjects=24"),
@@ -58,3 +61,26 @@ def medscale(home: Path, tmp_path: Path, command: Callable[[Sequence[str]], list
 def tiny() -> tuple[str, ...]:
     """Flags of a study whose trials take a second."""
     return TINY
+
+
+@pytest.fixture
+def say(
+    home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Say:
+    """Runs a command in this process and returns its exit status and its one error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*arguments: str) -> Answer:
+        code = run(list(arguments))
+        said = capsys.readouterr().err
+        if code:
+            return Answer(code, the_error(said))
+        assert "error: " not in said
+        assert "Traceback" not in said
+        return Answer(code, "")
+
+    return call

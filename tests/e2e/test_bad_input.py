@@ -6,13 +6,14 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import nibabel
 import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
+from tests.e2e.outcomes import Say, the_error
 
 from medscale_cli.__main__ import run
 
@@ -24,42 +25,6 @@ FLAGS = (
     *("--budget", "steps=4", "--device", "cpu", "--sizes", "1,2", "--replicates", "1"),
 )
 _SUBJECTS = 8
-
-
-class Answer(NamedTuple):
-    """What a command left behind."""
-
-    code: int
-    error: str
-
-
-Say = Callable[..., Answer]
-
-
-@pytest.fixture
-def say(
-    home: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Say:
-    """Runs a command in this process and returns its exit status and its one error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*arguments: str) -> Answer:
-        code = run(list(arguments))
-        return Answer(code, the_error(capsys.readouterr().err) if code else "")
-
-    return call
-
-
-def the_error(said: str) -> str:
-    """Return the only error in what a command said: its last line, and no traceback."""
-    lines = said.strip().splitlines()
-    assert "Traceback" not in said
-    assert [line for line in lines if line.startswith("error: ")] == lines[-1:]
-    return lines[-1].removeprefix("error: ")
 
 
 @pytest.fixture(scope="module")

@@ -3,47 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import torch
-
-from medscale_cli.__main__ import run
-
-
-class Answer(NamedTuple):
-    """What a command left behind."""
-
-    code: int
-    error: str
-
-
-Say = Callable[..., Answer]
-
-
-@pytest.fixture
-def say(
-    home: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Say:
-    """Runs a command in this process and returns its exit status and its one error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*arguments: str) -> Answer:
-        code = run(list(arguments))
-        said = capsys.readouterr().err
-        assert "Traceback" not in said
-        errors = [line for line in said.splitlines() if line.startswith("error: ")]
-        assert errors == (said.strip().splitlines()[-1:] if code else [])
-        return Answer(code, errors[0].removeprefix("error: ") if errors else "")
-
-    return call
-
+from tests.e2e.outcomes import Say
 
 OPTIONS = [
     (["--sizes", "0,4"], ["--sizes", "'0,4'", "at least 1"]),

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.e2e.outcomes import results, the_error
 
-from medscale.study.records import read_record
 from medscale_cli.__main__ import run
 
 Medscale = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -183,20 +183,6 @@ def is_gone(process: int) -> bool:
         return True
     status = Path(f"/proc/{process}/stat")
     return status.is_file() and status.read_text().rpartition(")")[2].split()[0] == "Z"
-
-
-def the_error(said: str) -> str:
-    """Return the only error in what a command said: its last line, and no traceback."""
-    lines = said.strip().splitlines()
-    assert "Traceback" not in said
-    assert [line for line in lines if line.startswith("error: ")] == lines[-1:]
-    return lines[-1].removeprefix("error: ")
-
-
-def results(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return what has to be repeatable of each trial, weights hash included."""
-    records = [read_record(path) for path in folder.glob("trials/*/result.json")]
-    return {record.key: record.repeatable() for record in records}
 
 
 def sizes(folder: Path) -> list[int]:

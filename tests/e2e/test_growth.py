@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.e2e.outcomes import results
 
-from medscale.study.records import read_record
 from medscale.study.runstore import RunStore
 from medscale_cli.__main__ import run
 
@@ -33,12 +32,6 @@ def say(
         return code, capsys.readouterr().err
 
     return call
-
-
-def results(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return what has to be repeatable of each trial, weights hash included."""
-    records = [read_record(path) for path in folder.glob("trials/*/result.json")]
-    return {record.key: record.repeatable() for record in records}
 
 
 def content(folder: Path) -> dict[Path, bytes]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,54 +12,25 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from tests.core.fields.toy_store import (
+    CODE,
+    IDENTITY,
+    KEYS,
+    POOL,
+    blocks,
+    contents,
+    files,
+    open_store,
+    quality,
+    random_codes,
+)
 
 from medscale.data.cases import Array
 from medscale.errors import StoreError
 from medscale.fields.blocks import encode_block
 from medscale.fields.store import FieldStore
 
-KEYS = [f"{number:032x}" for number in range(8)]
-POOL = {key: f"case{number}" for number, key in enumerate(KEYS)}
 OUTSIDER = "f" * 32
-IDENTITY = {"registrar": "toy", "behavior": 1, "options": {"kernel": [2.0, 4.0]}}
-CODE = (2, 4, 4)
-
-
-def open_store(
-    folder: Path, identity: Mapping[str, Any] = IDENTITY, pool: Mapping[str, str] = POOL
-) -> FieldStore:
-    return FieldStore(folder, identity=identity, pool=pool)
-
-
-def random_codes(count: int, seed: int = 0, shape: Sequence[int] = CODE) -> Array:
-    return np.random.default_rng(seed).standard_normal((count, *shape)).astype(np.float32)
-
-
-def quality(count: int, first: float = 0.0) -> dict[str, Array]:
-    return {"similarity": first + np.arange(count) / 10, "folds": np.zeros(count)}
-
-
-def files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files(folder)}
-
-
-def blocks(store: FieldStore) -> list[Path]:
-    return sorted(marker.parent for marker in store.root.rglob("committed.json"))
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> FieldStore:
-    """Two blocks of one source; the second pair of the first one failed."""
-    store = open_store(tmp_path)
-    codes = random_codes(2)
-    codes[1] = np.nan
-    store.add(KEYS[0], KEYS[1:3], codes, quality(2))
-    store.add(KEYS[0], KEYS[3:5], random_codes(2, seed=1), quality(2, first=5))
-    return store
 
 
 @given(

@@ -5,56 +5,25 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import zarr
 from filelock import FileLock
+from tests.core.fields.toy_store import (
+    KEYS,
+    blocks,
+    contents,
+    files,
+    open_store,
+    quality,
+    random_codes,
+)
 
-from medscale.data.cases import Array
 from medscale.errors import StorageError, StoreError
 from medscale.fields.store import FieldStore
-
-KEYS = [f"{number:032x}" for number in range(8)]
-POOL = {key: f"case{number}" for number, key in enumerate(KEYS)}
-CODE = (2, 4, 4)
-
-
-def open_store(folder: Path) -> FieldStore:
-    return FieldStore(folder, identity={"registrar": "toy"}, pool=POOL)
-
-
-def random_codes(count: int, seed: int = 0, shape: Sequence[int] = CODE) -> Array:
-    return np.random.default_rng(seed).standard_normal((count, *shape)).astype(np.float32)
-
-
-def quality(count: int, first: float = 0.0) -> dict[str, Array]:
-    return {"similarity": first + np.arange(count) / 10, "folds": np.zeros(count)}
-
-
-def files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files(folder)}
-
-
-def blocks(store: FieldStore) -> list[Path]:
-    return sorted(marker.parent for marker in store.root.rglob("committed.json"))
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> FieldStore:
-    """Two blocks of one source; the second pair of the first one failed."""
-    store = open_store(tmp_path)
-    codes = random_codes(2)
-    codes[1] = np.nan
-    store.add(KEYS[0], KEYS[1:3], codes, quality(2))
-    store.add(KEYS[0], KEYS[3:5], random_codes(2, seed=1), quality(2, first=5))
-    return store
 
 
 def opened_and_read(folder: Path) -> None:
