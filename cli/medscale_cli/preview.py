@@ -10,6 +10,8 @@ import typer
 from medscale_cli.study_request import StudyRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from medscale.data.splits import Split
@@ -79,7 +81,13 @@ def preview(
             stem = stem.with_name(f"{stem.name}-registration")
             sheet = registration_sheet(title, _pairs(prepared, trial, cases))
         else:
-            rows = _rows(prepared, trial, samples, with_baseline=baseline)
+            rows = _rows(
+                prepared,
+                trial,
+                samples,
+                with_baseline=baseline,
+                log=lambda note: console.print(f"note     {note}", markup=False),
+            )
             sheet = contact_sheet(title, rows)
         paths = save(sheet, stem)
         console.print(f"picture  {paths[0]}", soft_wrap=True)
@@ -102,7 +110,12 @@ def _print_quality(arm: str, quality: DeformationQuality) -> None:
 
 
 def _rows(
-    prepared: Prepared, trial: PlannedTrial, samples: int, *, with_baseline: bool
+    prepared: Prepared,
+    trial: PlannedTrial,
+    samples: int,
+    *,
+    with_baseline: bool,
+    log: Callable[[str], None],
 ) -> list[SampleRow]:
     """Augment each training case several times."""
     import torch
@@ -117,7 +130,7 @@ def _rows(
 
     spec, cohort = trial.spec, prepared.study.cohort
     split, order = annotation_order(spec, cohort)
-    context = PluginContext(device="cpu", cache=prepared.cache)
+    context = PluginContext(device="cpu", cache=prepared.cache, log=log)
     train = _shown(prepared, trial, split, order)
     augmenters = fitted_augmenters(spec, cohort, split, train, default_registry(), context)
     masks = cohort.target(Task(labels=spec.labels), train)

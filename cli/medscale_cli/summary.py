@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from medscale.report import tables
+from medscale.report.notes import plugin_notes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +21,10 @@ _ENDLESS = 10_000
 
 
 def show_results(store: RunStore) -> None:
-    """Print a table per task and network: sizes down, arms across where there is room."""
+    """Print a table per task and network, and what plugins said.
+
+    Sizes are down, arms across where there is room.
+    """
     console = Console(highlight=False)
     summary = tables.summary_table(tables.trial_table(store))
     for (dataset, task, backbone), rows in summary.groupby(
@@ -33,6 +37,8 @@ def show_results(store: RunStore) -> None:
         console.print(across if fits else _down(title, rows))
     if int(summary["empty"].sum()):
         console.print("× trials that predict background in every test case")
+    for note in plugin_notes(store):
+        console.print(f"note     {note}", markup=False)
 
 
 def _across(title: str, rows: pd.DataFrame) -> Table:

@@ -66,3 +66,19 @@ def test_results_do_not_depend_on_who_registered(
     medscale("register", *shape, *ahead, "--threads", "1")
     medscale("run", *flags, "--jobs", "2", "--out", "ahead")
     assert results(tmp_path / "ahead") == serial
+
+
+def test_an_arm_that_deforms_nothing_says_so(
+    medscale: Medscale, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    flags = ("--aug", "reg", "--sizes", "1", "--replicates", "2", "--executor", "serial")
+    strict = ("--set", "reg.gate.least_gain=0.99", "--set", "lddmm.iterations=4,2")
+    done = medscale("run", *tiny, *flags, *strict, "--out", "run")
+    said = " ".join(done.stdout.split())
+    assert "note arm reg, n = 1: reg leaves 1 of 1 training images undeformed" in said
+    assert "(and 1 more of arm reg)" in said
+    done = medscale("results", "run")
+    assert "reg leaves 1 of 1 training images undeformed" in " ".join(done.stdout.split())
+    medscale("report", "run")
+    page = (tmp_path / "run" / "report" / "report.html").read_text()
+    assert "reg leaves 1 of 1 training images undeformed" in page

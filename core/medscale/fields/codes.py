@@ -45,6 +45,11 @@ def usable_codes(
     return codes, {name: count for name, count in sorted(reasons.items()) if count}
 
 
+def in_words(turned_away: Mapping[str, int]) -> str:
+    """Return how many pairs were turned away by what, for people."""
+    return ", ".join(f"{count} by {name}" for name, count in turned_away.items()) or "no pairs"
+
+
 def sound_displacements(displace: Callable[[Tensor], Tensor], codes: Tensor) -> Tensor:
     """Return the displacements (K, D, *G) of codes; none of them folds.
 

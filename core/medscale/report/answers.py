@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from medscale.laws import Fit
 from medscale.laws.sentences import saving
 from medscale.report.findings import LEVEL, ArmFinding, RunFindings, Setting
+from medscale.report.notes import plugin_notes
 from medscale.report.wording import count, interval, score
 
 _ENOUGH = 5
@@ -78,7 +79,9 @@ def needed(finding: ArmFinding, target: float) -> Need:
         level = score(1 - law.floor[0])
         clause = f"{goal} is out of reach: with more images it levels off near Dice {level}"
     elif required.status == "not_identified":
-        least = f", but more than {count(required.low)}" if required.low > law.sizes[-1] else ""
+        # Beyond what the law is trusted for, the lower end of its interval says nothing.
+        low = min(required.low, law.sizes[-1] * law.trusted_factor)
+        least = f", but more than {count(low)}" if low > law.sizes[-1] else ""
         clause = f"these sizes do not tell how many images {goal} needs{least}{_advice(law)}"
     else:
         ends = interval(required.low, required.high, count)
@@ -160,6 +163,7 @@ def _cautions(run: RunFindings) -> Iterator[str]:
         )
     if run.trouble:
         yield run.trouble
+    yield from plugin_notes(run.store)
 
 
 def facts(runs: Sequence[RunFindings]) -> str:

@@ -32,13 +32,15 @@ class TrialRecord(Options):
     learned: dict[str, Any] = Field(
         default_factory=dict, description="what the arm's augmenters say about what they learned"
     )
+    notes: tuple[str, ...] = Field(default=(), description="what plugins said on the way")
     timing: dict[str, float] = Field(description="seconds by stage")
     environment: dict[str, Any] = Field(description="versions and device")
     finished: str = Field(description="when, UTC")
 
     def repeatable(self) -> dict[str, Any]:
         """Return what has to be equal when the trial is run again on the same machine."""
-        return self.model_dump(mode="json", exclude={"timing", "environment", "finished"})
+        # Whoever trains a generator says how it went; trials that find it trained do not.
+        return self.model_dump(mode="json", exclude={"notes", "timing", "environment", "finished"})
 
 
 class FailureRecord(Options):

@@ -67,7 +67,8 @@ def run_trial(
     timer.enter("setup")
     split, train = trial_rows(spec, cohort)
     task = Task(labels=spec.labels)
-    context = PluginContext(device=device, cache=cache, progress=preparing)
+    notes: list[str] = []
+    context = PluginContext(device=device, cache=cache, log=notes.append, progress=preparing)
     seed = derive_seed(spec.seed, "trial", spec.dataset.name, spec.split, spec.replicate, spec.size)
     backbone = reconstruct(registry, "backbone", spec.backbone, context)
     recipe = reconstruct(registry, "recipe", spec.recipe, context)
@@ -121,6 +122,7 @@ def run_trial(
             for identity, augmenter in zip(spec.arm, augmenters, strict=True)
             if isinstance(augmenter, SupportsDescription)
         },
+        notes=tuple(notes),
         timing={**timer.seconds, **outcome.timing},
         environment=environment(device),
         finished=now(),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from medscale.errors import DataError
-from medscale.fields.codes import displaced, sound_displacements, undisplaced
+from medscale.fields.codes import displaced, in_words, sound_displacements, undisplaced
 from medscale.fields.lattice import coarse_grid
 from medscale.fields.registration import PairRegistration, Wanted
 from medscale.identity import content_key
@@ -107,7 +107,8 @@ class GenDA:
         if lesson is None:
             self._log(
                 f"gen leaves all {len(view.subset)} training images undeformed: no registration "
-                f"of {len(view.indices)} images is there to learn from ({facts})"
+                f"of {len(view.indices)} images is there to learn from (turned away: "
+                f"{in_words(facts['turned away'])})"
             )
             return False
         while archive.read() is None:

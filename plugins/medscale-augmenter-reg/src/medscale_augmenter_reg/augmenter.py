@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from medscale.fields.codes import displaced, sound_displacements, undisplaced, usable_codes
+from medscale.fields.codes import (
+    displaced,
+    in_words,
+    sound_displacements,
+    undisplaced,
+    usable_codes,
+)
 from medscale.fields.lattice import coarse_grid
 from medscale.fields.registration import PairRegistration, Wanted
 from medscale.fields.targets import target_orders
@@ -88,7 +94,8 @@ class RegDA:
         if len(self._own) < len(view.subset):
             self._log(
                 f"reg leaves {len(view.subset) - len(self._own)} of {len(view.subset)} training "
-                f"images undeformed: no registration of theirs is usable ({self._facts})"
+                f"images undeformed: no registration of theirs is usable (turned away: "
+                f"{in_words(turned_away)})"
             )
 
     def describe(self) -> Mapping[str, Any]:
