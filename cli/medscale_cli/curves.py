@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ SCORES = ("dice", "iou", "nsd", "accuracy", "auc", "f1", "score")
 
 _GROUPS = ("dataset", "task", "backbone", "arm")
 _REPLICATES = ("split", "replicate")
+_LABELS = (*_GROUPS, *_REPLICATES, "case", "subject")
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,13 @@ class Curve:
         column: What was measured.
         rows: A row per trial, or per trial and test case where there is a column case. Columns
             size, the measured one and, where there are any, split, replicate and subject.
+        warnings: One sentence each about what is odd in the rows.
     """
 
     name: str
     column: str
     rows: pd.DataFrame
+    warnings: tuple[str, ...] = ()
 
     def law(self) -> Fit:
         """Fit the curve.
@@ -44,6 +47,7 @@ class Curve:
         """
         from medscale.laws import fit
 
+        self._refuse_gaps()
         if "case" in self.rows:
             return self._law_of_cases()
         labels = [name for name in _REPLICATES if name in self.rows]
@@ -62,14 +66,27 @@ class Curve:
         errors = pd.Series(self._errors(scored), scored.index)
         return fit_cases(pd.DataFrame(usual | dict(self.rows) | {"error": errors}))
 
+    def _refuse_gaps(self) -> None:
+        from medscale.errors import DataError
+        from medscale_cli.curve_table import LINE
+
+        if self.rows.index.name != LINE:
+            return
+        for name in ("size",) if "case" in self.rows else ("size", self.column):
+            gaps = self.rows.index[self.rows[name].isna()]
+            if len(gaps):
+                raise DataError(
+                    f"line {gaps[0]} has no {name}, expected a number; leave that line out"
+                )
+
     def _errors(self, values: pd.Series) -> ArrayLike:
         from medscale.laws.observations import errors_from_scores
 
         return errors_from_scores(values) if self.column in SCORES else values
 
 
-def read_curves(source: Path, column: str | None = None) -> Iterator[Curve]:
-    """Yield the curves of a run folder or of a CSV file, one for each arm, task and network.
+def read_curves(source: Path, column: str | None = None) -> list[Curve]:
+    """Return the curves of a run folder or of a CSV file, one for each arm, task and network.
 
     Args:
         source: Folder of a run, or a CSV file with columns size and, say, error or dice. What a run
@@ -80,18 +97,25 @@ def read_curves(source: Path, column: str | None = None) -> Iterator[Curve]:
         DataError: If the file is no such table.
         StoreError: If the folder is no run, or none of its trials is done.
     """
-    table = _run_table(source, column) if source.is_dir() else _file_table(source)
-    column = column or _default_column(source, table)
-    for name in ("size", column):
-        _require(source, table, name)
-    groups = [name for name in _GROUPS if name in table and table[name].notna().all()]
+    from medscale_cli.curve_table import numbers, read_table
+
     if source.is_dir():
-        groups.remove("dataset")
-    if not groups:
-        yield Curve(source.stem, column, table)
-        return
-    for names, rows in table.groupby(groups, sort=False):
-        yield Curve(" ".join(map(str, names)), column, rows)
+        table = _run_table(source, column)
+        column = column or _default_column(source, table)
+        for name in ("size", column):
+            _require(source, table, name)
+        groups = [name for name in _GROUPS if name in table and name != "dataset"]
+        return [Curve(name, column, rows) for name, rows in _split(source, table, groups)]
+    table = read_table(source, labels=_LABELS)
+    column = column or _default_column(source, table)
+    for name in dict.fromkeys(("size", column)):
+        _require(source, table, name)
+        table[name] = numbers(source, table[name])
+    groups = [name for name in _GROUPS if name in table]
+    return [
+        Curve(name, column, rows, _unused(rows, {"size", column, *_LABELS}))
+        for name, rows in _split(source, table, groups)
+    ]
 
 
 def parse_target(text: str) -> tuple[str, float]:
@@ -130,19 +154,38 @@ def _run_table(run: Path, column: str | None) -> pd.DataFrame:
     return cases if (column or _default_column(run, trials)) in cases else trials
 
 
-def _file_table(path: Path) -> pd.DataFrame:
+def _split(source: Path, table: pd.DataFrame, groups: list[str]) -> list[tuple[str, pd.DataFrame]]:
+    """Return the rows of each curve, with its name."""
+    if not groups:
+        return [(source.stem, table)]
+    parts = table.groupby(groups, sort=False)
+    return [(" ".join(map(str, names)), rows) for names, rows in parts]
+
+
+def _unused(rows: pd.DataFrame, used: Collection[str]) -> tuple[str, ...]:
+    """Return a sentence about every other column that may well name several curves.
+
+    Such a column holds words, in every row; most of them more than once, other than a key or a
+    path; and it is no property of the size, or of the test case.
+    """
+    place = [rows[name] for name in ("size", "case") if name in rows]
+    found = []
+    for name in rows:
+        words = rows[name]
+        if name in used or (words == "").any() or 2 * words.nunique() > len(words):
+            continue
+        if not _numeric(words) and (words.groupby(place).nunique() > 1).any():
+            found.append(
+                f"column {name!r} is not used: rows that differ in it count as trials of one "
+                "curve; name it arm, task or backbone to keep them apart"
+            )
+    return tuple(found)
+
+
+def _numeric(words: pd.Series) -> bool:
     import pandas as pd
 
-    from medscale.errors import DataError
-
-    try:
-        table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path} got {type(error).__name__} ({error}), expected a run folder or a CSV file "
-            "with columns size and error"
-        ) from error
-    return table.rename(columns=lambda name: str(name).strip().lower())
+    return bool(pd.to_numeric(words, errors="coerce").notna().any())
 
 
 def _default_column(source: Path, table: pd.DataFrame) -> str:

@@ -125,6 +125,7 @@ def test_results_show_the_same_table(run: Path, monkeypatch: pytest.MonkeyPatch)
     done = SimpleNamespace(spec=SimpleNamespace(key="feed"))
     monkeypatch.setattr(RunStore, "plan", lambda self: [done])
     monkeypatch.setattr(RunStore, "is_done", lambda self, key: True)
+    monkeypatch.setattr("medscale_cli.summary.plugin_notes", lambda store: ())
     alone, both = call("results", run), call("results", run, "--compare")
     assert both.output == alone.output + call("compare", run).output
 

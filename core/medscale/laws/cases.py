@@ -34,6 +34,25 @@ def by_subject(errors: Array, subjects: NDArray[np.intp]) -> tuple[Array, Array]
     return parts / cases, shares / cases
 
 
+def count_missing(errors: Array, splits: NDArray[np.generic]) -> tuple[int, int]:
+    """Return how many scores are missing, and how many there should be.
+
+    A trial should be scored on every test case that any trial of its split was scored on; splits
+    may have test cases of their own.
+
+    Args:
+        errors: Of each trial on each test case, NaN where it was not scored on it (T, C).
+        splits: Label of each trial's split (T,).
+    """
+    missing = expected = 0
+    for split in np.unique(splits):
+        known = np.isfinite(errors[splits == split])
+        own = known[:, known.any(axis=0)]
+        missing += int((~own).sum())
+        expected += own.size
+    return missing, expected
+
+
 def shared_covariance(
     parts: Array, shares: Array, place: NDArray[np.intp], labels: NDArray[np.generic]
 ) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -82,10 +83,11 @@ def required(
     percent = f"{level:.0%} interval".replace("%", " %")
     advice = " or ".join(f"{n}" for n in following)
     goal = measure.say(target)
+    count = partial(format_estimate, sizes=sizes)
     if math.isinf(lower) or target < floor[1]:
         ends = f" ({measure.between(*floor[1:])})"
         if target >= floor[1]:
-            ends = f", and even its interval does not get there by n = {_count(grid[-1])}"
+            ends = f", and even its interval does not get there by n = {count(grid[-1])}"
         return Required(
             target=target,
             status="unreachable",
@@ -97,10 +99,10 @@ def required(
         )
     trusted = largest * trusted_factor
     if middle > trusted or (middle > largest and not surely):
-        doubt = f"trusted up to n = {_count(trusted)}"
+        doubt = f"trusted up to n = {count(trusted)}"
         if middle <= trusted:
             doubt = "it may lie beyond the floor"
-        near = "" if math.isinf(middle) else f", perhaps near n = {_count(middle)}"
+        near = "" if math.isinf(middle) else f", perhaps near n = {count(middle)}"
         return Required(
             target=target,
             status="not_identified",
@@ -108,18 +110,25 @@ def required(
             low=lower,
             high=math.inf,
             sentence=f"not identified by these sizes: {goal} lies beyond what "
-            f"n = {_count(sizes[0])} to {_count(largest)} tell ({doubt}){near}; add n = {advice}",
+            f"n = {count(sizes[0])} to {count(largest)} tell ({doubt}){near}; add n = {advice}",
         )
-    interval = f"{_count(lower)} to {_count(upper)}"
+    interval = f"{count(lower)} to {count(upper)}"
     if math.isinf(upper):
-        interval = f"{_count(lower)} or more, perhaps never; add n = {advice}"
+        interval = f"{count(lower)} or more, perhaps never; add n = {advice}"
+    sentence = f"{goal} needs about n = {count(middle)}"
+    if middle <= grid[0]:
+        first = count(grid[0])
+        sentence = f"{goal} is reached at n = {first} already, the smallest size that was run"
+    # Where nothing was run below, an interval that begins and ends there says no more.
+    if upper > grid[0]:
+        sentence += f" ({percent}: {interval})"
     return Required(
         target=target,
         status="reached" if middle <= largest else "reachable",
         n=middle,
         low=lower,
         high=upper,
-        sentence=f"{goal} needs about n = {_count(middle)} ({percent}: {interval})",
+        sentence=sentence,
     )
 
 
@@ -157,5 +166,17 @@ def _crossing(grid: Array, line: Array, target: float) -> float:
     return float(np.exp(np.interp(-math.log(target), -y, x)))
 
 
-def _count(n: float) -> str:
-    return f"{n:.3g}" if n >= 1e6 else f"{n:.0f}"
+def format_count(n: float) -> str:
+    """Return a number of images in words; sizes may be shares of a whole, such as 0.05."""
+    whole = 10 <= n < 1e6 or (float(n).is_integer() and n < 1e6)
+    return f"{n:.0f}" if whole else f"{n:.3g}"
+
+
+def format_estimate(n: float, sizes: Array) -> str:
+    """Return an estimated number of images in words: a whole one where the sizes are whole.
+
+    Args:
+        n: Number of images.
+        sizes: Sizes that were run (K,).
+    """
+    return format_count(float(np.rint(n)) if (sizes == np.rint(sizes)).all() else n)

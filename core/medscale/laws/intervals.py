@@ -1,4 +1,4 @@
-"""Intervals: of the mean curve, of a new run, and of the floor."""
+"""Intervals: of the mean curve, of a new run, of level and slope at the end, of the floor."""
 
 from __future__ import annotations
 
@@ -53,7 +53,9 @@ def foretell(seen: Observations, average: Average, x: Array) -> Foretold:
     between = average.weights @ (values - law) ** 2
     # Along one training run points err together, and no origin is a test of its own.
     untested = 1.0 if seen.single else np.exp(-average.tested / _TESTS)
-    doubt = _TESTED_SHARE + (1 - _TESTED_SHARE) * untested
+    # Tests are about a doubling; what is unsure at N itself is noise.
+    ahead = np.clip(x / np.log(2), 0, 1)
+    doubt = 1 - ahead * (1 - _TESTED_SHARE) * (1 - untested)
     variance = doubt**2 * (average.weights @ within + between)
     shared = np.where(x > 0, average.misfit * x, _MISFIT * x**2)
     misfit = (average.slope * shared) ** 2
@@ -114,6 +116,34 @@ def half_width(seen: Observations, variance: Array, case_variance: Array, level:
     of_cases = case_variance**2 / max(seen.subjects - 1, 1)
     degrees = total**2 / (variance**2 / seen.degrees + of_cases)
     return np.asarray(student.ppf((1 + level) / 2, degrees) * np.sqrt(total))
+
+
+def at_largest(
+    seen: Observations, average: Average, parameter: int, level: float
+) -> tuple[float, float, float]:
+    """Return what the law's error or slope is at the largest size, with the ends of its interval.
+
+    In logarithms: the variance within members and that between them, by weight, and what other
+    test subjects would add. Tests by origins are about what comes, not about what is at N, so that
+    they reduce no doubt here as they do in `foretell`.
+
+    Args:
+        seen: What the law was fitted to.
+        average: The law.
+        parameter: Its place, `LEVEL` or `SLOPE`.
+        level: Of the interval.
+    """
+    values = np.array([member.theta[parameter] for member in average.members])
+    within = np.array([member.covariance[parameter, parameter] for member in average.members])
+    centre = average.weights @ values
+    variance = average.weights @ (within + (values - centre) ** 2)
+    moves = np.zeros(len(seen.sizes))
+    for _, weight, gain in _gains(average):
+        moves += weight * gain[parameter]
+    cases = np.maximum(0, moves @ seen.case_covariance @ moves)
+    half = half_width(seen, variance, cases, level)
+    low, estimate, high = np.exp([centre - half, centre, centre + half])
+    return float(estimate), float(low), float(high)
 
 
 def floor_interval(

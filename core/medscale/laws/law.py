@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,10 +14,10 @@ from numpy.typing import ArrayLike
 from medscale.errors import DataError
 from medscale.laws import forecast, intervals
 from medscale.laws.averaging import Average, average
-from medscale.laws.families import Array
+from medscale.laws.families import LEVEL, SLOPE, Array
 from medscale.laws.forecast import Required
 from medscale.laws.measure import Measure
-from medscale.laws.observations import Observations, observe
+from medscale.laws.observations import NOT_NEGATIVE, Observations, observe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,11 +135,35 @@ class Fit:
         return intervals.floor_interval(self._seen, self._average, 0.9)
 
     @cached_property
+    def error_at_largest(self) -> tuple[float, float, float]:
+        """The law's mean error at the largest size: estimate and 90 % interval.
+
+        It is about the level of the curve there, which all sizes tell, over other trials (and other
+        patients, as `scope` says): a parameter of the law, and no forecast. The estimate is what
+        `predict` gives there.
+        """
+        return intervals.at_largest(self._seen, self._average, LEVEL, 0.9)
+
+    @cached_property
+    def slope_at_largest(self) -> tuple[float, float, float]:
+        """How fast the error falls at the largest size: estimate and 90 % interval.
+
+        It is −d ln error / d ln n there: with a slope of 0.3, 1 % more images remove 0.3 % of the
+        error. That is about all of the error, its floor included, and about this size alone: a
+        curve that levels off is flatter beyond. As every law falls, both ends are above 0, even
+        where the data do not show that the error falls.
+        """
+        return intervals.at_largest(self._seen, self._average, SLOPE, 0.9)
+
+    @cached_property
     def trusted_factor(self) -> float:
         """Up to which multiple of the largest size a prediction is trusted.
 
-        More sizes would extend it, but no more test cases: it is about the law.
+        More sizes would extend it, but no more test cases: it is about the law. It is 1 where the
+        error rises over the last sizes, since all laws fall.
         """
+        if self._seen.rises:
+            return 1.0
         return forecast.trusted_factor(self._curve(0.9, new_patients=False), self.sizes)
 
     @property
@@ -209,7 +234,7 @@ def fit(
     Args:
         sizes: Training-set size of each trial (T,).
         errors: Error of each trial (T,), or of each trial on each test case (T, C), NaN where a
-            trial was not scored on a case; positive; for Dice and its like 1 − score.
+            trial was not scored on a case; none below 0; for Dice and its like 1 − score.
         replicates: Label of each trial's replicate (T,): trials of one replicate share their
             nested training sets and err together.
         subjects: Label of each test case's subject (C,): cases of one subject are alike. None:
@@ -219,8 +244,7 @@ def fit(
         DataError: If no curve can be fitted: no two sizes, errors below 0 or not finite, a mean
             error of 0, or one that surely rises.
     """
-    seen = observe(sizes, errors, replicates, subjects)
-    return Fit(seen, average(seen), seen.warnings)
+    return _law(observe(sizes, errors, replicates, subjects))
 
 
 def fit_cases(rows: pd.DataFrame) -> Fit:
@@ -235,20 +259,39 @@ def fit_cases(rows: pd.DataFrame) -> Fit:
     trial, case = ["size", "split", "replicate"], ["subject", "case"]
     twice = rows[rows.duplicated([*trial, *case])]
     if len(twice):
-        first = twice.iloc[0]
+        first = _first(twice)
         raise DataError(
-            f"case {first['case']!r} is twice in the trial of n = {first['size']}, split "
+            f"case {first['case']!r} is twice in the trial of n = {first['size']:g}, split "
             f"{first['split']}, replicate {first['replicate']}, expected once: replicates need "
             "labels of their own"
         )
+    below = rows[rows["error"] < 0]
+    if len(below):
+        first = _first(below)
+        raise DataError(
+            f"the error of case {first['case']!r} in the trial of n = {first['size']:g}, split "
+            f"{first['split']}, replicate {first['replicate']}, is {first['error']:g}, "
+            f"{NOT_NEGATIVE}"
+        )
     errors = rows.pivot(index=trial, columns=case, values="error")
     trials = errors.index.to_frame(index=False)
-    return fit(
+    seen = observe(
         trials["size"],
         errors.to_numpy(),
         replicates=trials.groupby(["split", "replicate"]).ngroup(),
         subjects=errors.columns.get_level_values("subject"),
+        splits=trials["split"],
     )
+    return _law(seen)
+
+
+def _first(rows: pd.DataFrame) -> dict[Hashable, Any]:
+    """Return the first row, each value of its own type: a Series would make all numbers floats."""
+    return rows.head(1).to_dict("records")[0]
+
+
+def _law(seen: Observations) -> Fit:
+    return Fit(seen, average(seen), seen.warnings)
 
 
 def _sizes(n: ArrayLike) -> Array:

@@ -6,17 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import t as student
 
 from medscale.errors import DataError
-from medscale.laws.cases import by_subject, shared_covariance
+from medscale.laws.cases import by_subject, count_missing, shared_covariance
 from medscale.laws.noise import common_correlation, scatter_about_neighbours, shrunk_variance
+from medscale.laws.oddities import late_rise, oddities, together, unscored, zeros
 
 Array = NDArray[np.float64]
 
-_FEW_SIZES = 5
-_RISING = 0.975
-"""How sure it must be that the error rises before a curve is refused."""
+NOT_NEGATIVE = (
+    "expected none below 0; where they are 1 − score, the scores must be shares between 0 and 1, "
+    "not per cent"
+)
+"""The end of the sentence about a negative error."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Observations:
         degrees: Degrees of freedom that the variances rest on.
         subjects: Test subjects whose errors are known one by one; 1 where trials have one error.
         case_covariance: Of the log means, because all trials share these subjects (K, K).
+        rises: Whether the error rises over the last sizes, beyond what noise explains.
         warnings: One sentence each about what is odd.
     """
 
@@ -43,6 +46,7 @@ class Observations:
     degrees: float
     subjects: int
     case_covariance: Array
+    rises: bool
     warnings: tuple[str, ...]
 
     @property
@@ -85,6 +89,7 @@ def observe(
     errors: ArrayLike,
     replicates: ArrayLike | None = None,
     subjects: ArrayLike | None = None,
+    splits: ArrayLike | None = None,
 ) -> Observations:
     """Check trials and gather them by size.
 
@@ -95,6 +100,8 @@ def observe(
         replicates: Label of each trial's replicate, (T,): trials of one replicate have nested
             training sets, so that their errors err together. None: every trial on its own.
         subjects: Label of each test case's subject, (C,). None: every case is another subject.
+        splits: Label of each trial's split, (T,): trials of one split have the same test cases, so
+            that what one of them was not scored on is missing. None: all trials are of one split.
 
     Raises:
         DataError: If no curve can be fitted to these.
@@ -106,6 +113,7 @@ def observe(
             raise DataError(
                 f"{name} got {len(other)} values for {len(n)} sizes, expected one for each trial"
             )
+    missing = count_missing(by_case, np.zeros(len(n)) if splits is None else np.asarray(splits))
     parts, shares = by_subject(by_case, _subjects(subjects, by_case.shape[1]))
     error = parts.sum(axis=1)
     _refuse_impossible(n, error)
@@ -126,6 +134,8 @@ def observe(
     else:
         level, degrees = scatter_about_neighbours(np.log(levels), np.log(means))
         variance, correlation = np.full(len(levels), level), np.eye(len(levels))
+    crowd = together(levels) if counts.max() == 1 else 1.0
+    rise = late_rise(levels, means, variance / counts * crowd, correlation, degrees)
     return Observations(
         sizes=levels,
         means=means,
@@ -135,7 +145,13 @@ def observe(
         degrees=degrees,
         subjects=parts.shape[1],
         case_covariance=shared_covariance(parts[order], shares[order], place, labels),
-        warnings=_oddities(levels, means, variance / counts),
+        rises=bool(rise),
+        warnings=(
+            *oddities(levels, means, variance / counts),
+            *rise,
+            *zeros(levels, np.bincount(place[error == 0], minlength=len(levels)), counts),
+            *unscored(*missing),
+        ),
     )
 
 
@@ -150,10 +166,16 @@ def _by_case(errors: ArrayLike) -> Array:
             f"errors[{trial}, {case}] is {values[trial, case]}, expected a number, or NaN where "
             "the trial was not scored on that test case"
         )
-    unscored = np.flatnonzero(np.isnan(values).all(axis=1))
-    if len(unscored):
+    if (values < 0).any():
+        trial, case = np.argwhere(values < 0)[0]
         raise DataError(
-            f"errors[{unscored[0]}] hold no test case, expected one or more; leave that trial out"
+            f"errors[{trial}, {case}], of trial {trial} on test case {case}, is "
+            f"{values[trial, case]:g}, {NOT_NEGATIVE}"
+        )
+    untested = np.flatnonzero(np.isnan(values).all(axis=1))
+    if len(untested):
+        raise DataError(
+            f"errors[{untested[0]}] hold no test case, expected one or more; leave that trial out"
         )
     return values
 
@@ -194,36 +216,9 @@ def _refuse_impossible(sizes: Array, errors: Array) -> None:
     if sizes.min() <= 0:
         raise DataError(f"sizes got {sizes.min():g}, expected numbers of training images above 0")
     if errors.min() < 0:
-        raise DataError(
-            f"errors got {errors.min():g}, expected none below 0; where they are 1 − score, the "
-            "scores must be shares between 0 and 1, not per cent"
-        )
+        raise DataError(f"errors got {errors.min():g}, {NOT_NEGATIVE}")
     if sizes.min() == sizes.max():
         raise DataError(
             f"all {len(sizes)} trials have n = {sizes[0]:g}, expected two sizes or more (better "
             f"five); run n = {2 * sizes[0]:g} and {4 * sizes[0]:g}"
         )
-
-
-def _oddities(sizes: Array, means: Array, variance: Array) -> tuple[str, ...]:
-    warnings = []
-    x, y = np.log(sizes), np.log(means)
-    weights = 1 / variance
-    x = x - np.average(x, weights=weights)
-    slope = (weights * x * y).sum() / (weights * x * x).sum()
-    # Scatter beyond the trials' own counts too: a curve need not be straight.
-    residual = y - np.average(y, weights=weights) - slope * x
-    excess = max(1.0, (weights * residual**2).sum() / max(1, len(x) - 2))
-    error = np.sqrt(excess / (weights * x * x).sum())
-    if slope > 0:
-        text = f"the error does not fall: {means[0]:.3g} at n = {sizes[0]:g}, {means[-1]:.3g} at "
-        text += f"n = {sizes[-1]:g}; if these are scores, give 1 − score"
-        if slope > error * student.ppf(_RISING, max(1, len(x) - 2)):
-            raise DataError(text)
-        warnings.append(text)
-    if len(sizes) < _FEW_SIZES:
-        warnings.append(
-            f"{len(sizes)} sizes say little about how the curve bends; expected {_FEW_SIZES} or "
-            "more"
-        )
-    return tuple(warnings)

@@ -39,6 +39,7 @@ def test_impossible_input_is_refused_in_a_sentence(
     ("case", "subjects", "sentence"),
     [
         (np.inf, None, r"errors\[2, 1\] is inf"),
+        (-0.1, None, r"errors\[2, 1\], of trial 2 on test case 1, is -0.1, expected none below 0"),
         (np.nan, ["a"] * 3, "subjects got 3 labels for 2 test cases"),
     ],
 )

@@ -22,6 +22,7 @@ class Law:
     sizes = np.array([1.0, 4.0, 16.0])
     next_sizes = (32, 64)
     floor = (0.2, 0.15, 0.25)
+    trusted_factor = 4.0
 
     def __init__(self, **answer: Any) -> None:
         self._answer: dict[str, Any] = dict.fromkeys(("n", "low", "high"), math.nan) | answer
@@ -66,6 +67,12 @@ class Law:
             "with n = 32 and 64 would say more",
             False,
         ),
+        (
+            {"status": "not_identified", "low": 272.0},
+            "these sizes do not tell how many images Dice 0.90 needs, but more than 64; trials "
+            "with n = 32 and 64 would say more",
+            False,
+        ),
     ],
 )
 def test_what_a_target_needs(
@@ -76,6 +83,15 @@ def test_what_a_target_needs(
     law: Any = Law(**answer)
     need = needed(ArmFinding(arm=arm.arm, trials=arm.trials, law=law, trouble=""), 0.9)
     assert (need.clause, need.known) == (clause, known)
+
+
+def test_a_law_that_is_not_trusted_beyond_its_sizes_names_no_least_number(tmp_path: Path) -> None:
+    (run,) = find([synthetic_run(tmp_path / "run", sizes=(1, 4)).folder], baseline=None)
+    arm = run.settings[0].best
+    law: Any = Law(status="not_identified", low=272.0)
+    law.trusted_factor = 1.0
+    need = needed(ArmFinding(arm=arm.arm, trials=arm.trials, law=law, trouble=""), 0.9)
+    assert "more than" not in need.clause
 
 
 def test_without_a_law_nothing_is_forecast(tmp_path: Path) -> None:

@@ -1,0 +1,95 @@
+"""`medscale forecast --at`: what a number of images gives."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from medscale.laws import fit
+from medscale_cli.__main__ import run
+
+SIZES = (1, 2, 4, 8, 16, 32)
+SCORES = (0.50, 0.60, 0.67, 0.72, 0.755, 0.78)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    rows = [f"{n},{score}" for n, score in zip(SIZES, SCORES, strict=True)]
+    path = tmp_path / "curve.csv"
+    path.write_text("\n".join(["size,dice", *rows]), encoding="utf-8")
+    return path
+
+
+def answer(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    assert run(["forecast", *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def test_predictions_at_any_n_are_those_of_the_law(
+    table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    law = fit(SIZES, [1 - score for score in SCORES])
+    shown = json.loads(answer([str(table), "--at", "40,10..20:x2,2.5", "--json"], capsys))
+    assert [row["n"] for row in shown["at"]] == [2.5, 10, 20, 40]
+    for row in shown["at"]:
+        assert row["error"] == pytest.approx(float(law.predict(row["n"])))
+        ends = (row["low"], row["high"])
+        assert ends == pytest.approx(tuple(map(float, law.interval(row["n"]))))
+    assert "status" not in shown
+
+
+def test_what_lies_beyond_trust_says_so(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    limit = json.loads(answer([str(table), "--at", "32", "--json"], capsys))["trusted_factor"] * 32
+    near, far = int(limit), int(limit) + 1
+    asked = [str(table), "--at", f"{near},{far}"]
+    first, second = answer(asked, capsys).splitlines()[-3:-1]
+    mark = f", beyond what these sizes are trusted for (n = {limit:.0f})"
+    assert first.startswith(f"  n = {near}: Dice 0.")
+    assert first.endswith(")")
+    assert mark not in first
+    assert second.startswith(f"  n = {far}: Dice 0.")
+    assert second.endswith(mark)
+    shown = json.loads(answer([*asked, "--json"], capsys))
+    assert [row["trusted"] for row in shown["at"]] == [True, False]
+
+
+def test_a_target_and_sizes_may_be_asked_for_together(
+    table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = answer([str(table), "--target", "dice=0.79", "--at", "48,64"], capsys)
+    assert "Dice 0.79 needs about n =" in shown
+    # Sizes to run next are shown beside those asked for, each once.
+    lines = [line for line in shown.splitlines() if line.startswith("  n = ")]
+    assert [line.split(":")[0] for line in lines] == ["  n = 48", "  n = 64", "  n = 128"]
+
+
+def test_sizes_alone_may_be_about_any_column(
+    table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = table.read_text(encoding="utf-8").replace("dice", "hd95")
+    rows = [line.split(",") for line in text.splitlines()[1:]]
+    table.write_text(
+        "size,hd95\n" + "\n".join(f"{n},{9 * (1 - float(dice))}" for n, dice in rows),
+        encoding="utf-8",
+    )
+    assert "n = 64: error 1." in answer([str(table), "--at", "64", "--column", "hd95"], capsys)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "got neither --target nor --at, expected one of them"),
+        (["--at", "many"], "--at got 'many', expected numbers or ranges such as 1..256"),
+        (["--at", "8..4"], "--at got '8..4': a range rises"),
+        (["--at", "0"], "--at got '0', expected numbers of images above 0"),
+        (["--at", "1,inf"], "--at got 'inf', expected numbers of images above 0"),
+        (["--target", "dice=0.9", "--column", "bce"], "--column got 'bce' beside --target"),
+    ],
+)
+def test_wrong_questions_get_a_sentence(
+    table: Path, arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["forecast", str(table), *arguments]) == 1
+    assert sentence in capsys.readouterr().err
