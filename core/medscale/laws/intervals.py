@@ -124,8 +124,7 @@ def at_largest(
     """Return what the law's error or slope is at the largest size, with the ends of its interval.
 
     In logarithms: the variance within members and that between them, by weight, and what other
-    test subjects would add. Tests by origins are about what comes, not about what is at N, so that
-    they reduce no doubt here as they do in `foretell`.
+    test subjects would add. Tests by origins are about what comes, and reduce no doubt at N.
 
     Args:
         seen: What the law was fitted to.

@@ -218,7 +218,8 @@ def _refuse_impossible(sizes: Array, errors: Array) -> None:
     if errors.min() < 0:
         raise DataError(f"errors got {errors.min():g}, {NOT_NEGATIVE}")
     if sizes.min() == sizes.max():
+        those = "the only trial has" if len(sizes) == 1 else f"all {len(sizes)} trials have"
         raise DataError(
-            f"all {len(sizes)} trials have n = {sizes[0]:g}, expected two sizes or more (better "
+            f"{those} n = {sizes[0]:g}, expected two sizes or more (better "
             f"five); run n = {2 * sizes[0]:g} and {4 * sizes[0]:g}"
         )
