@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -177,6 +178,8 @@ def test_known_deformations_have_the_numbers_they_should(
         made.append(identity)
         return known
 
+    # What is first imported meanwhile would keep the stand-in for all tests that follow.
+    importlib.import_module("medscale.study.trial")
     monkeypatch.setattr("medscale.study.construction.reconstruct", reconstruct)
     trial = _trial(prepared, "reg")
     # Nothing is stored, and nothing is registered for it.
