@@ -22,7 +22,7 @@ ERRORS = [0.5, 0.4, 0.33, 0.29, 0.26]
         (SIZES, ERRORS[::-1], "the error does not fall"),
         (SIZES, ERRORS[:4], "errors got 4 values for 5 sizes"),
         ([8, 8, 8], [0.3, 0.2, 0.25], "all 3 trials have n = 8, .* run n = 16 and 32"),
-        ([8], [0.3], "all 1 trials have n = 8"),
+        ([8], [0.3], "the only trial has n = 8"),
         ([0, 1, 2], [0.3, 0.2, 0.1], "sizes got 0"),
         ([], [], "sizes have shape"),
         (["a", "b"], [0.3, 0.2], "sizes hold something that is no number"),
