@@ -101,7 +101,6 @@ def _as_json(curve: Curve, law: Fit) -> dict[str, Any]:
             }
             for family in law.families
         ],
-        "error_at_largest": _estimate(law.error_at_largest),
         "slope_at_largest": _estimate(law.slope_at_largest),
         "floor": _estimate(law.floor),
         "trusted_factor": law.trusted_factor,

@@ -1,4 +1,4 @@
-"""Intervals: of the mean curve, of a new run, of level and slope at the end, of the floor."""
+"""Intervals: of the mean curve, of a new run, of the slope at the end, of the floor."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy.stats import chi2
 from scipy.stats import t as student
 
 from medscale.laws.averaging import Average, Member
-from medscale.laws.families import FLOOR, LEVEL, Array
+from medscale.laws.families import FLOOR, LEVEL, SLOPE, Array
 from medscale.laws.observations import Observations
 from medscale.laws.rounds import READINGS
 
@@ -118,10 +118,10 @@ def half_width(seen: Observations, variance: Array, case_variance: Array, level:
     return np.asarray(student.ppf((1 + level) / 2, degrees) * np.sqrt(total))
 
 
-def at_largest(
-    seen: Observations, average: Average, parameter: int, level: float
+def slope_interval(
+    seen: Observations, average: Average, level: float
 ) -> tuple[float, float, float]:
-    """Return what the law's error or slope is at the largest size, with the ends of its interval.
+    """Return how fast ln error falls with ln n at the largest size, with the ends of its interval.
 
     In logarithms: the variance within members and that between them, by weight, and what other
     test subjects would add. Tests by origins are about what comes, and reduce no doubt at N.
@@ -129,16 +129,15 @@ def at_largest(
     Args:
         seen: What the law was fitted to.
         average: The law.
-        parameter: Its place, `LEVEL` or `SLOPE`.
         level: Of the interval.
     """
-    values = np.array([member.theta[parameter] for member in average.members])
-    within = np.array([member.covariance[parameter, parameter] for member in average.members])
+    values = np.array([member.theta[SLOPE] for member in average.members])
+    within = np.array([member.covariance[SLOPE, SLOPE] for member in average.members])
     centre = average.weights @ values
     variance = average.weights @ (within + (values - centre) ** 2)
     moves = np.zeros(len(seen.sizes))
     for _, weight, gain in _gains(average):
-        moves += weight * gain[parameter]
+        moves += weight * gain[SLOPE]
     cases = np.maximum(0, moves @ seen.case_covariance @ moves)
     half = half_width(seen, variance, cases, level)
     low, estimate, high = np.exp([centre - half, centre, centre + half])

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from medscale.errors import DataError
 from medscale.laws import forecast, intervals
 from medscale.laws.averaging import Average, average
-from medscale.laws.families import LEVEL, SLOPE, Array
+from medscale.laws.families import Array
 from medscale.laws.forecast import Required
 from medscale.laws.measure import Measure
 from medscale.laws.observations import NOT_NEGATIVE, Observations, observe
@@ -135,16 +135,6 @@ class Fit:
         return intervals.floor_interval(self._seen, self._average, 0.9)
 
     @cached_property
-    def error_at_largest(self) -> tuple[float, float, float]:
-        """The law's mean error at the largest size: estimate and 90 % interval.
-
-        It is about the level of the curve there, which all sizes tell, over other trials (and other
-        patients, as `scope` says): a parameter of the law, and no forecast. The estimate is what
-        `predict` gives there.
-        """
-        return intervals.at_largest(self._seen, self._average, LEVEL, 0.9)
-
-    @cached_property
     def slope_at_largest(self) -> tuple[float, float, float]:
         """How fast the error falls at the largest size: estimate and 90 % interval.
 
@@ -153,7 +143,7 @@ class Fit:
         curve that levels off is flatter beyond. As every law falls, both ends are above 0, even
         where the data do not show that the error falls.
         """
-        return intervals.at_largest(self._seen, self._average, SLOPE, 0.9)
+        return intervals.slope_interval(self._seen, self._average, 0.9)
 
     @cached_property
     def trusted_factor(self) -> float:
