@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from medscale.errors import DataError
+from medscale.laws.best_so_far import repeats, uncover
 from medscale.laws.cases import by_subject, count_missing, shared_covariance
 from medscale.laws.noise import common_correlation, scatter_about_neighbours, shrunk_variance
-from medscale.laws.oddities import late_rise, oddities, together, unscored, zeros
+from medscale.laws.oddities import hidden, late_rise, oddities, together, unscored, zeros
 
 Array = NDArray[np.float64]
 
@@ -28,6 +29,8 @@ class Observations:
     Attributes:
         sizes: Training-set sizes (K,).
         means: Mean error over the trials of each size (K,).
+        log_means: What laws are fitted to: logarithms of the means, or, where these are the best so
+            far of one run, of what its checkpoints had (K,).
         counts: Trials of each size (K,).
         trial_variance: Variance of ln error of one trial, smoothed over sizes (K,).
         correlation: Of the log means of two sizes that share replicates (K, K).
@@ -40,6 +43,7 @@ class Observations:
 
     sizes: Array
     means: Array
+    log_means: Array
     counts: NDArray[np.intp]
     trial_variance: Array
     correlation: Array
@@ -58,11 +62,6 @@ class Observations:
     def log_sizes(self) -> Array:
         """Logarithms of the sizes (K,)."""
         return np.log(self.sizes)
-
-    @property
-    def log_means(self) -> Array:
-        """Logarithms of the mean errors (K,)."""
-        return np.log(self.means)
 
     @property
     def variance(self) -> Array:
@@ -126,19 +125,23 @@ def observe(
             f"the mean error at n = {levels[means == 0][0]:g} is 0, which no curve in logarithms "
             "can reach; leave that size out, or give an error that is not rounded to 0"
         )
-    relative = error / means[place] - 1
+    relative, log_means, kept = error / means[place] - 1, np.log(means), np.zeros(len(means), bool)
     if (counts > 1).any():
         squares = np.bincount(place, weights=relative**2).astype(float)
         variance, degrees = shrunk_variance(np.log(levels), squares, (counts - 1).astype(float))
         correlation = common_correlation(place, relative, labels)
     else:
-        level, degrees = scatter_about_neighbours(np.log(levels), np.log(means))
+        level, degrees = scatter_about_neighbours(np.log(levels), log_means)
+        kept = repeats(means)
+        if kept.any():
+            log_means, level = uncover(levels, log_means, kept, level)
         variance, correlation = np.full(len(levels), level), np.eye(len(levels))
     crowd = together(levels) if counts.max() == 1 else 1.0
     rise = late_rise(levels, means, variance / counts * crowd, correlation, degrees)
     return Observations(
         sizes=levels,
         means=means,
+        log_means=log_means,
         counts=counts,
         trial_variance=variance,
         correlation=correlation,
@@ -149,6 +152,7 @@ def observe(
         warnings=(
             *oddities(levels, means, variance / counts),
             *rise,
+            *hidden(levels, means, log_means, int(kept.sum())),
             *zeros(levels, np.bincount(place[error == 0], minlength=len(levels)), counts),
             *unscored(*missing),
         ),

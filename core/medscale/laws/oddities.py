@@ -111,6 +111,25 @@ def together(sizes: Array) -> Array:
     return crowd
 
 
+def hidden(sizes: Array, means: Array, log_means: Array, kept: int) -> tuple[str, ...]:
+    """Return a warning if errors are the best so far, and the law is of what they hide.
+
+    Args:
+        sizes: Ascending (K,).
+        means: As given (K,).
+        log_means: What the law is fitted to (K,).
+        kept: At how many sizes the best so far repeats.
+    """
+    if not kept:
+        return ()
+    return (
+        f"the error never rises and repeats at {kept} of {len(sizes)} sizes, as the best so far of "
+        f"one run does; the law is of its checkpoints, about {np.exp(log_means[-1]):.3g} at n = "
+        f"{sizes[-1]:g} where the best is {means[-1]:.3g}: give each checkpoint's own error if you "
+        "have it",
+    )
+
+
 def zeros(sizes: Array, perfect: NDArray[np.intp], counts: NDArray[np.intp]) -> tuple[str, ...]:
     """Return a warning for each size where some trials have no error at all.
 
