@@ -10,9 +10,10 @@ any time, the same command goes on; `--page` writes the page of what is done so 
 from __future__ import annotations
 
 import argparse
+import math
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,8 @@ def _worth(comparison: Comparison) -> str:
     signs = {">=": "at least ", "<=": "at most ", "": ""}
 
     def cell(row: pd.Series) -> str:
-        ends = f"{row['low']:.1f} to {row['high']:.1f}"
+        low = f"{row['low']:.1f}" if row["low"] else "0"
+        ends = f"{low} to {'∞' if math.isinf(row['high']) else format(row['high'], '.1f')}"
         return f"{signs[row['bound']]}{row['multiplier']:.1f} ({ends})"
 
     each = _by_arm(comparison.efficiency, cell)
@@ -149,10 +151,22 @@ def _learned(records: Iterable[Any]) -> list[str]:
     said: dict[str, str] = {}
     for trial, record in sorted(records, key=lambda each: each[0].spec.size):
         for plugin, facts in record.learned.items():
-            said[f"`{trial.arm}`, n = {trial.spec.size}"] = f"{plugin}: {facts}"
+            said[f"`{trial.arm}`, n = {trial.spec.size}"] = f"{plugin}: {_facts(facts)}"
             for older in [key for key in said if key.startswith(f"`{trial.arm}`")][:-1]:
                 del said[older]
     return [f"{where}: {what}" for where, what in said.items()]
+
+
+def _facts(facts: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {_fact(value)}" for name, value in facts.items())
+
+
+def _fact(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"({_facts(value)})"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:

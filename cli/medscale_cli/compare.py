@@ -183,7 +183,9 @@ def _interval(low: float, high: float, style: str) -> str:
         return ""
     upper = "∞" if high == math.inf else format(high, style)
     between = " to " if low < 0 else "–"
-    return f" ({format(low, style)}{between}{upper})"
+    # Of what is above 0, an interval that begins at 0 is open, as one that ends at ∞.
+    lower = format(low, style) if low else "0"
+    return f" ({lower}{between}{upper})"
 
 
 def _as_json(comparison: Comparison) -> str:

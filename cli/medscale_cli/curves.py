@@ -53,7 +53,7 @@ class Curve:
         labels = [name for name in _REPLICATES if name in self.rows]
         replicates = self.rows.groupby(labels).ngroup() if labels else None
         errors = self._errors(self.rows[self.column])
-        return fit(self.rows["size"], errors, replicates=replicates)
+        return fit(self.rows["size"], errors, replicates=replicates, largest=self._largest)
 
     def _law_of_cases(self) -> Fit:
         import pandas as pd
@@ -64,7 +64,12 @@ class Curve:
         # A measure need not exist in every case, such as a distance to an empty mask.
         scored = self.rows[self.column].dropna()
         errors = pd.Series(self._errors(scored), scored.index)
-        return fit_cases(pd.DataFrame(usual | dict(self.rows) | {"error": errors}))
+        table = pd.DataFrame(usual | dict(self.rows) | {"error": errors})
+        return fit_cases(table, largest=self._largest)
+
+    @property
+    def _largest(self) -> float:
+        return 1.0 if self.column in SCORES else math.inf
 
     def _refuse_gaps(self) -> None:
         from medscale.errors import DataError

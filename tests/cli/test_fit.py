@@ -57,6 +57,18 @@ def test_json_holds_weights_floor_and_predictions(
     assert last["low"] < 0.1 + 0.5 / 16 < last["high"]
 
 
+def test_no_interval_of_a_score_s_error_ends_above_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "low.csv"
+    dice = [0.01, 0.2, 0.05, 0.3, 0.1, 0.45, 0.2, 0.6]
+    pd.DataFrame({"size": [1, 1, 2, 2, 4, 4, 8, 8], "dice": dice}).to_csv(path, index=False)
+    assert run(["fit", str(path), "--json"]) == 0
+    (curve,) = objects(capsys.readouterr().out)
+    assert isinstance(curve["predictions"], list)
+    assert curve["predictions"][0]["high"] == 1
+
+
 def test_a_forecast_says_how_many(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["forecast", str(table), "--target", "dice=0.85"]) == 0
     assert "none: Dice 0.85 needs about n =" in capsys.readouterr().out

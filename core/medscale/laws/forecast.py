@@ -59,7 +59,7 @@ def required(
     sizes: Array,
     floor: tuple[float, float, float],
     trusted_factor: float,
-    following: tuple[int, ...],
+    following: tuple[float, ...],
     level: float,
     measure: Measure,
 ) -> Required:
@@ -81,7 +81,7 @@ def required(
     middle, lower, upper = (_crossing(grid, line, target) for line in curve(grid))
     surely = np.isfinite(_crossing(grid, cautious(grid)[2], target))
     percent = f"{level:.0%} interval".replace("%", " %")
-    advice = " or ".join(f"{n}" for n in following)
+    advice = " or ".join(map(format_count, following))
     goal = measure.say(target)
     count = partial(format_estimate, sizes=sizes)
     if math.isinf(lower) or target < floor[1]:
@@ -143,15 +143,20 @@ def trusted_factor(curve: Curve, sizes: Array) -> float:
     return float(factors[max(wide[0] - 1, 0)] if len(wide) else factors[-1])
 
 
-def next_sizes(sizes: Array) -> tuple[int, ...]:
+def next_sizes(sizes: Array) -> tuple[float, ...]:
     """Return the next two sizes worth running: on, in the steps of the last sizes.
+
+    They are whole where the sizes are; others, such as shares of a whole, get three digits.
 
     What lies beyond the largest size is told by the largest sizes, so the next steps up teach
     most; steps are at most doublings, so that the law is asked for no more than it can answer.
     """
     largest = sizes[-1]
     step = float(np.clip(np.median(sizes[1:] / sizes[:-1]), math.sqrt(2), 2))
-    return tuple(math.ceil(largest * step**power) for power in (1, 2))
+    following = [float(largest * step**power) for power in (1, 2)]
+    if _whole(sizes):
+        return tuple(math.ceil(size) for size in following)
+    return tuple(float(f"{size:.3g}") for size in following)
 
 
 def _crossing(grid: Array, line: Array, target: float) -> float:
@@ -179,4 +184,8 @@ def format_estimate(n: float, sizes: Array) -> str:
         n: Number of images.
         sizes: Sizes that were run (K,).
     """
-    return format_count(float(np.rint(n)) if (sizes == np.rint(sizes)).all() else n)
+    return format_count(float(np.rint(n)) if _whole(sizes) else n)
+
+
+def _whole(sizes: Array) -> bool:
+    return bool((sizes == np.rint(sizes)).all())

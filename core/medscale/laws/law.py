@@ -51,11 +51,13 @@ class Fit:
 
     Attributes:
         warnings: One sentence each about what is odd in the data.
+        largest: Error above which none can be; infinite where there is no such.
     """
 
     _seen: Observations = field(repr=False)
     _average: Average = field(repr=False)
     warnings: tuple[str, ...]
+    largest: float
 
     @property
     def sizes(self) -> Array:
@@ -127,7 +129,8 @@ class Fit:
         if kind == "run":
             variance = variance + intervals.trial_variance(self._seen, np.log(_sizes(n)))
         half = intervals.half_width(self._seen, variance, case_variance, level)
-        return np.exp(centre - half), np.exp(centre + half)
+        low, high = np.exp(centre - half), np.exp(centre + half)
+        return np.minimum(low, self.largest), np.minimum(high, self.largest)
 
     @cached_property
     def floor(self) -> tuple[float, float, float]:
@@ -157,7 +160,7 @@ class Fit:
         return forecast.trusted_factor(self._curve(0.9, new_patients=False), self.sizes)
 
     @property
-    def next_sizes(self) -> tuple[int, ...]:
+    def next_sizes(self) -> tuple[float, ...]:
         """Sizes worth running next."""
         return forecast.next_sizes(self.sizes)
 
@@ -213,6 +216,7 @@ def fit(
     *,
     replicates: ArrayLike | None = None,
     subjects: ArrayLike | None = None,
+    largest: float = math.inf,
 ) -> Fit:
     """Fit the learning curve of some trials.
 
@@ -229,19 +233,21 @@ def fit(
             nested training sets and err together.
         subjects: Label of each test case's subject (C,): cases of one subject are alike. None:
             every case is another subject.
+        largest: Error above which none can be, where intervals end: 1 for 1 − score.
 
     Raises:
         DataError: If no curve can be fitted: no two sizes, errors below 0 or not finite, a mean
             error of 0, or one that surely rises.
     """
-    return _law(observe(sizes, errors, replicates, subjects))
+    return _law(observe(sizes, errors, replicates, subjects), largest)
 
 
-def fit_cases(rows: pd.DataFrame) -> Fit:
+def fit_cases(rows: pd.DataFrame, *, largest: float = math.inf) -> Fit:
     """Fit the learning curve of a table of test cases; intervals are about new patients.
 
     Args:
         rows: Columns size, split, replicate, subject, case and error: a row per trial and case.
+        largest: As for `fit`.
 
     Raises:
         DataError: As `fit`, and if a test case is twice in one trial.
@@ -272,7 +278,7 @@ def fit_cases(rows: pd.DataFrame) -> Fit:
         subjects=errors.columns.get_level_values("subject"),
         splits=trials["split"],
     )
-    return _law(seen)
+    return _law(seen, largest)
 
 
 def _first(rows: pd.DataFrame) -> dict[Hashable, Any]:
@@ -280,8 +286,8 @@ def _first(rows: pd.DataFrame) -> dict[Hashable, Any]:
     return rows.head(1).to_dict("records")[0]
 
 
-def _law(seen: Observations) -> Fit:
-    return Fit(seen, average(seen), seen.warnings)
+def _law(seen: Observations, largest: float) -> Fit:
+    return Fit(seen, average(seen), seen.warnings, largest)
 
 
 def _sizes(n: ArrayLike) -> Array:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from medscale.laws import Fit
+from medscale.laws.forecast import format_count
 from medscale.laws.sentences import saving
 from medscale.report.findings import LEVEL, ArmFinding, RunFindings, Setting
 from medscale.report.notes import plugin_notes
@@ -90,7 +91,7 @@ def needed(finding: ArmFinding, target: float) -> Need:
 
 
 def _advice(law: Fit) -> str:
-    sizes = " and ".join(str(size) for size in law.next_sizes)
+    sizes = " and ".join(map(format_count, law.next_sizes))
     return f"; trials with n = {sizes} would say more" if sizes else ""
 
 

@@ -33,6 +33,11 @@ class Measure(NamedTuple):
     title: str
     is_score: bool
 
+    @property
+    def largest(self) -> float:
+        """The largest error there can be."""
+        return 1.0 if self.is_score else math.inf
+
 
 MEASURES = (
     Measure("dice", "1 − Dice (test)", is_score=True),
@@ -182,7 +187,7 @@ def _panel(axes: Axes, trials: pd.DataFrame, measure: Measure) -> None:
                 continue
             colour = COLOURS[number % len(COLOURS)]
             label = arm if len(backbones) == 1 else f"{arm} · {backbone}"
-            _curve(axes, chosen, floor, shift, colour, style, label)
+            _curve(axes, chosen, (floor, measure.largest), shift, colour, style, label)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.xaxis.set_major_locator(FixedLocator(_ticks(sizes)))
@@ -208,17 +213,18 @@ _NICE = [m * 10.0**e for e in range(-6, 3) for m in (1, 1.5, 2, 3, 4, 5, 7)]
 def _curve(
     axes: Axes,
     trials: pd.DataFrame,
-    floor: float,
+    ends: tuple[float, float],
     shift: float,
     colour: str,
     style: str,
     label: str,
 ) -> None:
+    floor, largest = ends
     sizes, means, lows, highs = [], [], [], []
     for size in sorted({int(size) for size in trials["size"]}):
         group = trials[trials["size"] == size]
         error = group["error"].to_numpy(dtype=float).clip(min=floor)
-        low, high = mean_interval(error)
+        low, high = mean_interval(error, largest)
         sizes.append(size)
         means.append(float(error.mean()))
         # (max would turn the NaN of a missing interval into the floor)
@@ -232,13 +238,20 @@ def _curve(
     axes.fill_between(sizes, lows, highs, color=colour, alpha=0.15, linewidth=0)
 
 
-def mean_interval(values: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, float]:
-    """Return the 95 % t-interval of a mean; NaN for fewer than three values."""
+def mean_interval(
+    values: np.ndarray[Any, np.dtype[np.float64]], largest: float
+) -> tuple[float, float]:
+    """Return the 95 % t-interval of a mean of errors; NaN for fewer than three values.
+
+    Args:
+        values: From 0 to `largest`, beyond which no interval reaches.
+        largest: The largest error there can be.
+    """
     if len(values) < _LEAST_FOR_INTERVAL:
         return math.nan, math.nan
     mean = float(values.mean())
     half = float(stats.t.ppf((1 + _LEVEL) / 2, len(values) - 1) * stats.sem(values))
-    return mean - half, mean + half
+    return max(mean - half, 0.0), min(mean + half, largest)
 
 
 def _ticks(sizes: Sequence[int]) -> list[int]:

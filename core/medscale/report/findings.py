@@ -198,7 +198,7 @@ def _settings(
 def _arm(arm: str, trials: pd.DataFrame, cases: pd.DataFrame) -> ArmFinding:
     law, trouble = None, ""
     try:
-        law = fit_cases(cases.assign(error=1 - cases["dice"]))
+        law = fit_cases(cases.assign(error=1 - cases["dice"]), largest=1.0)
     except MedscaleError as error:
         trouble = str(error)
     return ArmFinding(arm=arm, trials=trials, law=law, trouble=trouble)

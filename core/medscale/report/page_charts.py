@@ -94,7 +94,7 @@ def _observed(finding: ArmFinding, place: int, measure: Measure) -> tuple[Curve,
     marks, rows = [], []
     for size in np.unique(sizes).tolist():
         of_size = errors[sizes == size]
-        mean, (low, high) = float(of_size.mean()), mean_interval(of_size)
+        mean, (low, high) = float(of_size.mean()), mean_interval(of_size, measure.largest)
         rows.append(
             {
                 "arm": finding.arm,

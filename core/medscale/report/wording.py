@@ -30,7 +30,9 @@ def count(value: float) -> str:
 
 
 def interval(low: float, high: float, form: Callable[[float], str] = number) -> str:
-    """Return " (low–high)", or nothing where there is no interval."""
-    if math.isnan(low) or math.isnan(high):
+    """Return " (low–high)", or nothing where there is no interval; 0 and ∞ are open ends."""
+    if math.isnan(low) or math.isnan(high) or (low == 0 and math.isinf(high)):
         return ""
+    if low == 0:
+        return f" (less than {form(high)})"
     return f" (more than {form(low)})" if math.isinf(high) else f" ({form(low)}–{form(high)})"

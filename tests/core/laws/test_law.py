@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -105,6 +107,15 @@ def test_one_training_run_tells_less_of_what_comes_than_trials() -> None:
     assert width(fit(sizes, errors)) > 1.5 * width(fit(np.tile(sizes, 2), trials))
 
 
+@pytest.mark.parametrize("kind", ["mean", "run"])
+def test_intervals_end_where_errors_do(kind: Literal["mean", "run"]) -> None:
+    sizes, errors = [1, 1, 2, 2, 4, 4, 8, 8], [0.99, 0.9, 0.98, 0.85, 0.97, 0.7, 0.96, 0.6]
+    free, bounded = fit(sizes, errors), fit(sizes, errors, largest=1.0)
+    assert free.interval(1, kind=kind)[1] > 1
+    assert bounded.interval(1, kind=kind)[1] == 1
+    assert bounded.interval(1, kind=kind)[0] == free.interval(1, kind=kind)[0]
+
+
 def test_replicates_that_err_together_widen_the_interval() -> None:
     common = np.random.default_rng(1).normal(size=5)[REPLICATES] * 0.2
     errors = trials(noise=0.01) * np.exp(common)
@@ -188,8 +199,14 @@ def test_answers_may_be_about_a_score(law: Fit) -> None:
     assert Measure("accuracy").between(0.0002, 1.5) == "0 to 0.9998"
 
 
+def test_next_sizes_of_shares_are_shares() -> None:
+    shares = fit([0.05, 0.1, 0.2, 0.4], [0.4, 0.33, 0.28, 0.25])
+    assert list(shares.next_sizes) == [0.8, 1.6]
+    assert "add n = 0.8 or 1.6" in shares.required(0.12).sentence
+
+
 def test_next_sizes_go_on_and_trust_ends_somewhere(law: Fit) -> None:
-    assert law.next_sizes == (128, 256)
+    assert list(law.next_sizes) == [128, 256]
     assert 1 < law.trusted_factor <= 64
     noisy = fit(SIZES, trials(noise=0.5))
     assert noisy.trusted_factor < law.trusted_factor

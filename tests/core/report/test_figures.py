@@ -146,13 +146,13 @@ def test_names_are_text_and_nothing_else(tmp_path: Path, name: str) -> None:
 
 def test_the_interval_of_a_mean() -> None:
     # t(0.975, 3) = 3.182446; the standard error of 1, 2, 3, 4 is 0.6455.
-    low, high = mean_interval(np.array([1.0, 2.0, 3.0, 4.0]))
+    low, high = mean_interval(np.array([1.0, 2.0, 3.0, 4.0]), np.inf)
     assert [low, high] == pytest.approx([0.4457, 4.5543], abs=1e-3)
 
 
 @pytest.mark.parametrize("values", [[2.5], [1.0, 2.0]])
 def test_of_one_or_two_values_there_is_no_interval(values: list[float]) -> None:
-    assert np.isnan(mean_interval(np.array(values))).all()
+    assert np.isnan(mean_interval(np.array(values), np.inf)).all()
     # The curve is drawn all the same.
     table = _trials()
     table = table[table["replicate"] < len(values)]
@@ -160,8 +160,9 @@ def test_of_one_or_two_values_there_is_no_interval(values: list[float]) -> None:
     assert np.isfinite(np.asarray(line.get_ydata())).all()
 
 
-@given(st.lists(st.floats(-100, 100), min_size=3, max_size=10))
-def test_an_interval_holds_its_mean(values: list[float]) -> None:
-    low, high = mean_interval(np.array(values))
+@given(st.lists(st.floats(0, 100), min_size=3, max_size=10))
+def test_an_interval_holds_its_mean_and_ends_where_errors_do(values: list[float]) -> None:
+    low, high = mean_interval(np.array(values), 100.0)
     mean = float(np.mean(values))
-    assert low - 1e-9 <= mean <= high + 1e-9
+    assert 0 <= low <= mean + 1e-9
+    assert mean - 1e-9 <= high <= 100

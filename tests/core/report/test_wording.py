@@ -41,4 +41,6 @@ def test_scores_near_one_are_not_one() -> None:
 def test_intervals_may_be_open_or_missing() -> None:
     assert interval(9, 20, count) == " (9–20)"
     assert interval(9, math.inf, count) == " (more than 9)"
+    assert interval(0, 20, count) == " (less than 20)"
+    assert interval(0, math.inf) == ""
     assert interval(math.nan, math.nan) == ""

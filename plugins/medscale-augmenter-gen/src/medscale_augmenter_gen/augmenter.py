@@ -105,9 +105,10 @@ class GenDA:
         lesson, facts = learn_from(view, pairs, self.registration, self._config)
         self._facts = facts
         if lesson is None:
+            images = len(view.subset)
             self._log(
-                f"gen leaves all {len(view.subset)} training images undeformed: no registration "
-                f"of {len(view.indices)} images is there to learn from (turned away: "
+                f"gen leaves {images} of {images} training images undeformed: no "
+                f"registration of {len(view.indices)} images is there to learn from (turned away: "
                 f"{in_words(facts['turned away'])})"
             )
             return False
