@@ -4,7 +4,7 @@
 
 For every family as truth, curves of random parameters (a generator with a fixed seed) with 5, 7
 and 9 doubling sizes and 5, 10 and 20 trials each, whose noise falls with n, are fitted. Prints,
-for 90 % intervals: how often that of the mean holds the truth at 2 and 4 times the largest size,
+for 90 % intervals: how often that of the mean holds the truth at 1, 2 and 4 times the largest size,
 and that of a new run a new run; how wide they are; how often the interval of the required n holds
 the true one, for targets that the truth reaches at 1.5 to 4 times the largest size, where a number
 is given; how often a target below the true floor gets a number all the same; and CPU time per fit.
@@ -38,7 +38,7 @@ from medscale.laws import fit
 
 Array = NDArray[np.float64]
 Truth = Callable[[Array], Array]
-MULTIPLES = np.array([2.0, 4.0])
+MULTIPLES = np.array([1.0, 2.0, 4.0])
 LEVEL = 0.9
 HARDNESS, DRIFT, INTERACTION = 0.5, 0.05, 0.3
 """Standard deviation of ln error over test cases, of its change per ln n, and over the trials of a
@@ -143,10 +143,10 @@ def main() -> None:
     if arguments.fits:
         in_parallel(arguments.fits, arguments.processes)
         return
-    print("| truth | sizes | mean 2× | mean 4× | run 2× | run 4× | width 2× | width 4× ", end="")
-    print("| error 2× | error 4× | required n held, given | number below floor | CPU s |", end="")
-    print(" these cases 2× | these cases 4× |" if arguments.cases else "")
-    print("|" + "---|" * (15 if arguments.cases else 13))
+    head = ["truth", "sizes", *_at("mean"), *_at("run"), *_at("width"), *_at("error")]
+    head += ["required n held, given", "number below floor", "CPU s"]
+    head += _at("these cases") if arguments.cases else []
+    print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
     for name in arguments.families.split(","):
         for count in map(int, arguments.sizes.split(",")):
             tally = Tally()
@@ -157,6 +157,10 @@ def main() -> None:
                     judge(tally, TRUTHS[name], count, trials, generator, arguments.cases)
             print(f"| {name} | {count} | {' | '.join(tally.row())} |", flush=True)
     print(f"\nlargest memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
+
+
+def _at(name: str) -> list[str]:
+    return [f"{name} {multiple:g}×" for multiple in MULTIPLES]
 
 
 def judge(

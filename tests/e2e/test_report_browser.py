@@ -84,6 +84,17 @@ def test_it_reads_without_scripts(page: str, browser: Browser) -> None:
     assert browser.evaluate(style) == "none"
 
 
+def test_paper_has_what_the_screen_folds(page: str, browser: Browser) -> None:
+    browser.open(page)
+    cells = "[...document.querySelectorAll('details td')]"
+    assert browser.evaluate(f"{cells}.length") > 20
+    assert not browser.evaluate(f"{cells}.some((cell) => cell.checkVisibility())")
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    assert browser.evaluate(f"{cells}.every((cell) => cell.checkVisibility())")
+    browser.call("Emulation.setEmulatedMedia", media="screen")
+    assert not browser.evaluate(f"{cells}.some((cell) => cell.checkVisibility())")
+
+
 @pytest.mark.parametrize("width", [360, 768, 1400])
 def test_it_fits_the_window(page: str, browser: Browser, width: int) -> None:
     browser.call(

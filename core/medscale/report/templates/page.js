@@ -1,6 +1,6 @@
 "use strict";
 // The page reads without this: marks carry titles, toggles are style. Here the strip under the
-// pointer shows what every visible arm has at that size, and printing opens what is folded.
+// pointer shows what every visible arm has at that size.
 const tip = document.createElement("div");
 tip.id = "tip";
 tip.hidden = true;
@@ -34,7 +34,3 @@ for (const panel of document.querySelectorAll("svg.panel")) {
     strip.addEventListener("pointerleave", () => { tip.hidden = true; });
   }
 }
-
-addEventListener("beforeprint", () => {
-  for (const folded of document.querySelectorAll("details")) folded.open = true;
-});
