@@ -135,7 +135,8 @@ def _parameters(title: str, parameters: pd.DataFrame) -> Table:
 def _speed(title: str, speed: pd.DataFrame) -> Table:
     table = _table(
         f"{title}: steps to the best checkpoint",
-        "at end: share of trials that were best at their last step, and might have gone on",
+        "at end: share of trials, without and with the arm, that were best at their last step, and "
+        "might have gone on",
         left=("arm", "n"),
         right=("without", "with", "ratio", "at end"),
     )
@@ -144,7 +145,7 @@ def _speed(title: str, speed: pd.DataFrame) -> Table:
             *keys,
             *(f"{row['baseline_steps']:.0f}", f"{row['arm_steps']:.0f}"),
             f"{row['ratio']:.2f}{_interval(row['low'], row['high'], '.2g')}",
-            f"{row['at_end']:.0%}",
+            f"{row['baseline_at_end']:.0%}, {row['arm_at_end']:.0%}",
         )
     return table
 

@@ -25,7 +25,8 @@ _OVERALL = [
     *(*_PLACE, "arm", "ratio", "low", "high", "p", "p_adjusted", "verdict"),
     *("multiplier", "multiplier_low", "multiplier_high", "bound"),
 ]
-_SPEED = [*_ROW, "baseline_steps", "arm_steps", "ratio", "low", "high", "at_end", "replicates"]
+_STEPS = ("baseline_steps", "arm_steps", "baseline_at_end", "arm_at_end")
+_SPEED = [*_ROW, *_STEPS, "ratio", "low", "high", "replicates"]
 _IS_SCORE = {"dice": True, "bce": False}
 """Metrics; the error of a score is what it lacks to one."""
 
@@ -53,8 +54,8 @@ class Comparison:
             a bound; `extrapolated` where it rests on the law beyond the largest size.
         parameters: Factor, exponent and floor of both curves and their difference; `alone` is the
             share of the change that the parameter explains when it is the only one that moves.
-        speed: Mean steps to the best checkpoint and their ratio; `at_end` is the share of trials
-            that were best at their last step, so that their best may come later still.
+        speed: Mean steps to the best checkpoint of both and their ratio, and the shares of trials
+            (`…_at_end`) that were best at their last step, so that their best may come later still.
         sentences: What was found, most important first.
         warnings: What was left out, and why.
     """
@@ -243,9 +244,12 @@ def _speed(trials: pd.DataFrame, baseline: str, level: float) -> pd.DataFrame:
             if len(paired.sizes) == 0:
                 continue
             means = paired.errors.sum((2, 3)) / paired.pairs
-            both = pd.concat([of_baseline, of_arm])
-            at_end = (both["best_step"] >= both["steps"]).groupby(both["size"]).mean()
+            at_end = [
+                (own["best_step"] >= own["steps"]).groupby(own["size"]).mean()
+                for own in (of_baseline, of_arm)
+            ]
             for index, row in enumerate(_ratios(LogMeans.of(paired), paired, level)):
-                found = {"baseline_steps": means[0, index], "arm_steps": means[1, index]}
-                rows.append(place | {"arm": arm} | row | found | {"at_end": at_end[row["size"]]})
+                shares = (share[row["size"]] for share in at_end)
+                found = dict(zip(_STEPS, (*means[:, index], *shares), strict=True))
+                rows.append(place | {"arm": arm} | row | found)
     return pd.DataFrame(rows, columns=_SPEED)

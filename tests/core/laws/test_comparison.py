@@ -264,9 +264,17 @@ def test_one_size_is_compared_all_the_same() -> None:
 
 def test_steps_to_the_best_checkpoint() -> None:
     row = of_size(compared().speed, 2)
-    assert (row.baseline_steps, row.arm_steps, row.at_end) == (102, 152, 0)
+    assert (row.baseline_steps, row.arm_steps) == (102, 152)
+    assert (row.baseline_at_end, row.arm_at_end) == (0, 0)
     assert row.ratio == pytest.approx(152 / 102)
     assert row.low < row.ratio < row.high
+
+
+def test_who_was_best_at_the_end_is_told_by_arm() -> None:
+    trials, cases = run()
+    trials["steps"] = trials["steps"].where(trials["arm"] == "none", trials["best_step"])
+    row = of_size(compare(trials, cases, baseline="none").speed, 2)
+    assert (row.baseline_at_end, row.arm_at_end) == (0, 1)
 
 
 def test_a_recipe_without_checkpoints_has_no_speed() -> None:
