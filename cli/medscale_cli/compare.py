@@ -22,7 +22,10 @@ _TOLD = {"lower": " ↓", "higher": " ↑"}
 
 def compare(
     run: Annotated[Path, typer.Argument(help="Run folder, such as runs/acdc-lv.")],
-    baseline: Annotated[str, typer.Option(help="Arm to compare the others with.")] = "none",
+    baseline: Annotated[
+        str | None,
+        typer.Option(help="Arm to compare the others with.", show_default="none, or the first"),
+    ] = None,
     metric: Annotated[str, typer.Option(help="dice (errors are 1 − Dice) or bce.")] = "dice",
     level: Annotated[float, typer.Option(help="Of the intervals, between 0 and 1.")] = 0.95,
     json: Annotated[
@@ -42,7 +45,7 @@ def compare(
 
 
 def compare_run(
-    store: RunStore, *, baseline: str = "none", metric: str = "dice", level: float = 0.95
+    store: RunStore, *, baseline: str | None = None, metric: str = "dice", level: float = 0.95
 ) -> Comparison:
     """Compare the arms of a run as far as it is done.
 
@@ -61,7 +64,11 @@ def compare_run(
             "far it is"
         )
     return comparison.compare(
-        trials, case_table(store), baseline=baseline, metric=metric, level=level
+        trials,
+        case_table(store),
+        baseline=baseline or comparison.usual_baseline(trials["arm"]),
+        metric=metric,
+        level=level,
     )
 
 
@@ -70,9 +77,12 @@ def show_comparison(comparison: Comparison) -> None:
     from rich.console import Console
     from rich.markup import escape
 
+    from medscale.laws.forecast import format_level
+
     console = Console(highlight=False)
     for sentence in comparison.sentences:
         console.print(escape(sentence), soft_wrap=True)
+    console.print(f"(errors: {comparison.metric}; intervals: {format_level(comparison.level)})")
     for (task, backbone), sizes in comparison.to_frame().groupby(["task", "backbone"], sort=False):
         title = f"{task} · {backbone}"
         console.print(_sizes(title, sizes, comparison))
@@ -91,12 +101,16 @@ def _at(task: Hashable, backbone: Hashable, table: pd.DataFrame) -> pd.DataFrame
 
 def _sizes(title: str, rows: pd.DataFrame, comparison: Comparison) -> Table:
     """Return sizes down, and at each of them the arms."""
+    from medscale.laws.forecast import format_level
+
     tests = int(comparison.ratios["p"].notna().sum())
     table = _table(
         f"{title}: error of an arm ÷ error of {comparison.baseline} ({comparison.metric}), and how "
         f"many images of {comparison.baseline} n images are worth",
-        f"{comparison.level:.0%} intervals; ↓ ↑ lower or higher at p ≤ {1 - comparison.level:.2g}, "
-        f"corrected for {tests} tests",
+        f"{format_level(comparison.level)} intervals; ↓ ↑ lower or higher at p ≤ "
+        f"{1 - comparison.level:.2g}, corrected for {tests} tests"
+        if tests
+        else "one training at each size: no intervals, no tests",
         left=("n", "arm"),
         right=("÷ error", "worth"),
     )
@@ -158,9 +172,9 @@ def _table(title: str, caption: str, *, left: Sequence[str], right: Sequence[str
         title=escape(title), caption=escape(caption), title_justify="left", caption_justify="left"
     )
     for name in left:
-        table.add_column(name, justify="right" if name == "n" else "left")
+        table.add_column(name, justify="right" if name == "n" else "left", overflow="fold")
     for name in right:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     return table
 
 

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_SEPARATORS = ",;\t"
+_HINT = re.compile(r"sep=([,;\t])")
+"""The line by which spreadsheets say what separates their columns."""
+
+_DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(e[-+]?\d+)?", re.IGNORECASE)
+_GZIP = b"\x1f\x8b"
 
 LINE = "line"
 """Name of the index of a table that came from a file: where each row ends in it."""
@@ -19,6 +27,9 @@ _MISSING = ("", "na", "n/a", "#n/a", "<na>", "nan", "null", "none")
 
 def read_table(path: Path, *, labels: Collection[str]) -> pd.DataFrame:
     """Read a CSV file whose cells are all text, without space around them, by line.
+
+    Columns may be separated by semicolons or tabs, as spreadsheets write them where the comma is
+    the decimal sign; decimal commas are points then.
 
     Args:
         path: The file; its first line names the columns, whose case does not count.
@@ -33,16 +44,17 @@ def read_table(path: Path, *, labels: Collection[str]) -> pd.DataFrame:
     from medscale.errors import DataError
 
     try:
-        # Spreadsheets put a byte order mark before the first name.
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
-    except (OSError, ValueError, csv.Error) as error:
+        rows, separator = _rows(path)
+    except UnicodeDecodeError as error:
+        with path.open("rb") as file:
+            packed = file.read(2) == _GZIP
+        advice = "is compressed; unpack it" if packed else "is not UTF-8 text; save it as CSV UTF-8"
+        raise DataError(f"{path} {advice}, and give that file") from error
+    except (OSError, csv.Error) as error:
         raise DataError(
             f"{path} got {type(error).__name__} ({error}), expected a run folder or a CSV file "
             "with columns size and error"
         ) from error
-    rows = [(line, row) for line, row in lines if any(row)]
     if len(rows) < 2:
         raise DataError(
             f"{path} has no rows, expected a line of column names, such as size and error, and "
@@ -54,6 +66,10 @@ def read_table(path: Path, *, labels: Collection[str]) -> pd.DataFrame:
     table = pd.DataFrame(filled, columns=header, index=index, dtype=object)
     table = table.loc[:, [bool(name) for name in header]]
     _refuse_twice(path, list(table.columns))
+    if separator != ",":
+        for name in table.columns.difference(list(labels)):
+            decimal = table[name].map(lambda cell: bool(_DECIMAL_COMMA.fullmatch(cell)))
+            table[name] = table[name].mask(decimal, table[name].str.replace(",", "."))
     for name in labels:
         if name in table:
             _refuse_blank(path, table[name])
@@ -66,19 +82,34 @@ def numbers(path: Path, texts: pd.Series) -> pd.Series:
     Raises:
         DataError: If a cell holds something else.
     """
+    import numpy as np
     import pandas as pd
 
     from medscale.errors import DataError
 
     missing = texts.str.lower().isin(_MISSING)
     values = pd.to_numeric(texts.mask(missing), errors="coerce")
-    wrong = texts[values.isna() & ~missing]
+    wrong = texts[~np.isfinite(values.astype(float)) & ~missing]
     if len(wrong):
         raise DataError(
             f"{path}, line {wrong.index[0]}: {texts.name} is {wrong.iloc[0]!r}, expected a number "
             "such as 0.25"
         )
     return values
+
+
+def _rows(path: Path) -> tuple[list[tuple[int, list[str]]], str]:
+    """Return rows that are not empty, with the line where each ends, and what separates cells."""
+    # Spreadsheets put a byte order mark before the first name.
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        first = next((line for line in file if line.strip()), "").strip("\r\n")
+        hint = _HINT.fullmatch(first)
+        separator = hint[1] if hint else next((s for s in _SEPARATORS if s in first), ",")
+        file.seek(0)
+        reader = csv.reader(file, delimiter=separator)
+        lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
+    rows = [(line, row) for line, row in lines if any(row)]
+    return rows[1:] if hint else rows, separator
 
 
 def _fill(path: Path, line: int, row: list[str], length: int) -> list[str]:

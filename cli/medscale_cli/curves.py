@@ -136,7 +136,7 @@ def parse_target(text: str) -> tuple[str, float]:
         value = float(number)
     except ValueError:
         value = math.nan
-    if not equals or not math.isfinite(value):
+    if not equals or not column.strip() or not math.isfinite(value):
         raise ConfigError(f"--target got {text!r}, expected dice=0.90 or error=0.05")
     column = column.strip().lower()
     error = 1 - value if column in SCORES else value

@@ -49,6 +49,7 @@ def forecast(
     from rich.console import Console
     from rich.markup import escape
 
+    from medscale.laws.forecast import format_level
     from medscale.laws.measure import Measure
     from medscale_cli.curve_laws import fit_curves
     from medscale_cli.curves import SCORES, read_curves
@@ -73,6 +74,7 @@ def forecast(
                 }
             document |= {
                 "trusted_factor": law.trusted_factor,
+                "level": level,
                 "intervals_about": law.scope,
                 "at": _foretold(law, sizes, level),
                 "next_sizes": _foretold(law, law.next_sizes, level),
@@ -87,7 +89,8 @@ def forecast(
         following = () if answer is None else law.next_sizes
         for size in _foretold(law, sorted({*sizes, *following}), level):
             console.print(f"  {_line(size, law, Measure(score))}", soft_wrap=True)
-        console.print(f"  intervals are about {law.scope}", soft_wrap=True)
+        about = f"{format_level(level)} intervals, about {law.scope}"
+        console.print(f"  {about}", soft_wrap=True)
 
 
 def _asked(
@@ -135,17 +138,18 @@ def _parse_at(text: str) -> tuple[float, ...]:
 
 
 def _foretold(law: Fit, sizes: Sequence[float], level: float) -> list[dict[str, Any]]:
-    """Return what a law expects at each size, and whether it is trusted so far."""
+    """Return what a law expects at each size, and whether it is trusted there."""
     low, high = law.interval(sizes, level)
     # A size that is the limit itself, but for rounding, is not beyond it.
     limit = law.sizes[-1] * law.trusted_factor * (1 + 1e-9)
+    least = law.sizes[0] * (1 - 1e-9)
     return [
         {
             "n": int(n) if float(n).is_integer() else n,
             "error": float(error),
             "low": float(lower),
             "high": float(upper),
-            "trusted": bool(n <= limit),
+            "trusted": bool(least <= n <= limit),
         }
         for n, error, lower, upper in zip(sizes, law.predict(sizes), low, high, strict=True)
     ]
@@ -158,6 +162,8 @@ def _line(size: dict[str, Any], law: Fit, measure: Measure) -> str:
     line = f"n = {format_count(size['n'])}: {measure.say(size['error'])} ({ends})"
     if size["trusted"]:
         return line
+    if size["n"] < law.sizes[0]:
+        return f"{line}, below n = {format_count(law.sizes[0])}, the smallest size that was run"
     limit = format_estimate(law.sizes[-1] * law.trusted_factor, law.sizes)
     return f"{line}, beyond what these sizes are trusted for (n = {limit})"
 

@@ -43,6 +43,8 @@ def report(
     metric, error = parse_target(target)
     if metric != "dice":
         raise ConfigError(f"--target got {target!r}, and the page speaks of Dice: give dice=0.90")
+    if out and out.exists() and not out.is_dir():
+        raise ConfigError(f"--out got {out}, which is a file; expected a folder, new or old")
     found = find(runs, baseline=baseline)
     galleries = {run.name: gallery(run, cache_folder()) for run in found} if pictures else {}
     folder = out or (runs[0] / "report" if len(found) == 1 else Path("report"))

@@ -23,7 +23,7 @@ def parse_sizes(text: str) -> tuple[int, ...]:
         ConfigError: If the text has another form or a size is not positive.
     """
     sizes: set[int] = set()
-    for part in text.replace(" ", "").split(","):
+    for part in map(str.strip, text.split(",")):
         match = _RANGE.fullmatch(part)
         if match:
             sizes.update(_range(part, match))

@@ -102,6 +102,17 @@ def test_the_baseline_is_chosen(run: Path) -> None:
     assert isinstance(error, DataError)
 
 
+def test_without_the_usual_baseline_the_first_arm_is_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    show(cases().replace({"arm": {"none": "plain"}}), monkeypatch)
+    assert json.loads(call("compare", tmp_path, "--json").output)["baseline"] == "plain"
+
+
+def test_no_number_is_cut_in_a_narrow_terminal(run: Path) -> None:
+    assert "…" not in call("compare", run, columns=40).output
+
+
 def test_one_replicate_is_shown_without_interval(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,6 +121,8 @@ def test_one_replicate_is_shown_without_interval(
     result = call("compare", tmp_path)
     assert result.exit_code == 0
     assert "note: lv, tiny, [red]: " in result.output
+    said = " ".join(result.output.split())
+    assert "one training at each size: no intervals, no tests" in said
     assert "nan" not in result.output
 
 

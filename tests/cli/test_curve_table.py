@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,39 @@ def test_rows_are_known_by_their_line_in_the_file(tmp_path: Path) -> None:
     table = read_table(path, labels=())
     assert list(table.columns) == ["size", "note"]
     assert list(table.index) == [4, 6]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "size;arm;error\n1;a,b;0,5\n2;c;,25\n",
+        "size;arm;error\n1;a,b;0.5\n2;c;0.25\n",
+        "size\tarm\terror\n1\ta,b\t0,5\n2\tc\t2,5e-1\n",
+        "\r\nsep=;\r\nsize;arm;error\r\n1;a,b;0,5\r\n2;c;0,25\r\n",
+        'sep=,\nsize,arm,error\n1,"a,b",0.5\n2,c,0.25\n',
+    ],
+)
+def test_spreadsheets_of_any_country_are_read(tmp_path: Path, text: str) -> None:
+    path = write(tmp_path, text)
+    table = read_table(path, labels=("arm",))
+    assert list(numbers(path, table["size"])) == [1, 2]
+    assert list(numbers(path, table["error"])) == [0.5, 0.25]
+    assert list(table["arm"]) == ["a,b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("content", "advice"),
+    [
+        ("size,error\nü,1\n".encode("latin-1"), "is not UTF-8 text; save it as CSV UTF-8"),
+        ("size,error\n1,1\n".encode("utf-16"), "is not UTF-8 text; save it as CSV UTF-8"),
+        (gzip.compress(b"size,error\n1,1\n", mtime=0), "is compressed; unpack it"),
+    ],
+)
+def test_other_encodings_say_what_to_do(tmp_path: Path, content: bytes, advice: str) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=advice):
+        read_table(path, labels=())
 
 
 @pytest.mark.parametrize("blank", ["", "  ", '""'])

@@ -89,6 +89,7 @@ def test_a_forecast_says_what_cannot_be(table: Path, capsys: pytest.CaptureFixtu
     ("arguments", "sentence"),
     [
         (["--target", "dice"], "--target got 'dice', expected dice=0.90"),
+        (["--target", "=0.9"], "--target got '=0.9', expected dice=0.90"),
         (["--target", "dice=90"], "expected a share below 1"),
         (["--target", "dise=0.9"], "has no column 'dise': did you mean dice?"),
     ],

@@ -55,6 +55,32 @@ def test_what_lies_beyond_trust_says_so(table: Path, capsys: pytest.CaptureFixtu
     assert [row["trusted"] for row in shown["at"]] == [True, False]
 
 
+def test_what_lies_below_the_sizes_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "late.csv"
+    path.write_text("size,dice\n8,0.5\n16,0.6\n32,0.67\n64,0.72\n128,0.755", encoding="utf-8")
+    below, at = answer([str(path), "--at", "2,8"], capsys).splitlines()[-3:-1]
+    assert below.endswith("below n = 8, the smallest size that was run")
+    assert "smallest" not in at
+    shown = json.loads(answer([str(path), "--at", "1,2,8", "--json"], capsys))
+    assert [row["trusted"] for row in shown["at"]] == [False, False, True]
+    errors = [row["error"] for row in shown["at"]]
+    assert errors == sorted(errors, reverse=True)
+    widths = [row["high"] / row["low"] for row in shown["at"]]
+    assert widths == sorted(widths, reverse=True)
+
+
+def test_the_level_of_intervals_is_said_as_given(
+    table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [str(table), "--target", "dice=0.7", "--level", "0.975"]
+    first, *_, last = answer(asked, capsys).splitlines()
+    assert "(97.5 % interval: " in first
+    assert last.startswith("  97.5 % intervals, about ")
+    assert json.loads(answer([*asked, "--json"], capsys))["level"] == 0.975
+
+
 def test_a_target_and_sizes_may_be_asked_for_together(
     table: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -47,6 +47,14 @@ def test_without_the_prepared_images_the_page_says_so(tmp_path: Path) -> None:
     assert "data:image/png" not in html
 
 
+def test_a_file_is_no_place_for_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    synthetic_run(tmp_path / "run", sizes=(1, 2))
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    assert run(["report", "run", "--out", "file"]) == 1
+    assert "--out got file, which is a file; expected a folder" in capsys.readouterr().err
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "mine"
+
+
 def test_the_target_and_the_baseline_can_be_chosen(tmp_path: Path) -> None:
     synthetic_run(tmp_path / "run")
     command = ["report", "run", "--out", "page", "--no-pictures", "--target", "dice=0.7"]

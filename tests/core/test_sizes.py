@@ -50,6 +50,8 @@ def test_sizes_are_read(text: str, sizes: tuple[int, ...]) -> None:
         "1..8:+0",
         "1..8:*2",
         "1.5",
+        "1 2 4",
+        "1, 2 4",
         "1e3",
         "many",
         "²",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -51,7 +51,9 @@ class Comparison:
             that makes up for the arm on average over the sizes.
         efficiency: How many baseline images one image is worth: `multiplier` with an interval whose
             ends are 0 or infinite where open; `bound` is ">=" or "<=" where the multiplier is only
-            a bound; `extrapolated` where it rests on the law beyond the largest size.
+            a bound; `extrapolated` where it rests on the law beyond the largest size; `verdict` is
+            that of the error at this size or, where that is not told apart, over all sizes. An
+            interval beyond 1 without it is one of many that were looked at.
         parameters: Factor, exponent and floor of both curves and their difference; `alone` is the
             share of the change that the parameter explains when it is the only one that moves.
         speed: Mean steps to the best checkpoint of both and their ratio, and the shares of trials
@@ -74,7 +76,10 @@ class Comparison:
     def to_frame(self) -> pd.DataFrame:
         """Return ratios and efficiency side by side, a row per task, network, arm and size."""
         return self.ratios.merge(
-            self.efficiency, on=_ROW, suffixes=("_ratio", "_multiplier"), validate="1:1"
+            self.efficiency.drop(columns="verdict"),
+            on=_ROW,
+            suffixes=("_ratio", "_multiplier"),
+            validate="1:1",
         )
 
 
@@ -133,10 +138,12 @@ def compare(
             f"no trial of another arm has the training subset of one of {baseline!r}: run the arms "
             "with the same sizes, splits and replicates"
         )
+    each = _judged(pd.DataFrame(ratios), level)[_RATIOS]
+    every = _judged(pd.DataFrame(overall), level)[_OVERALL]
     tables = {
-        "ratios": _judged(pd.DataFrame(ratios), level)[_RATIOS],
-        "overall": _judged(pd.DataFrame(overall), level)[_OVERALL],
-        "efficiency": pd.DataFrame(efficiency),
+        "ratios": each,
+        "overall": every,
+        "efficiency": _with_verdicts(pd.DataFrame(efficiency), each, every),
         "parameters": pd.DataFrame(parameters),
     }
     return Comparison(
@@ -148,6 +155,12 @@ def compare(
         sentences=sentences(**tables, baseline=baseline),
         warnings=warnings,
     )
+
+
+def usual_baseline(arms: Iterable[str]) -> str:
+    """Return the arm that others are compared with if nobody says: none, or the first."""
+    names = list(arms)
+    return "none" if "none" in names else names[0]
 
 
 def _check(trials: pd.DataFrame, baseline: str, metric: str, level: float) -> None:
@@ -231,6 +244,15 @@ def _judged(ratios: pd.DataFrame, level: float) -> pd.DataFrame:
     verdicts = np.where(adjusted <= 1 - level, told, "not told apart")
     verdicts = np.where(np.isnan(adjusted), "", verdicts)
     return ratios.assign(p_adjusted=adjusted, verdict=verdicts)
+
+
+def _with_verdicts(
+    efficiency: pd.DataFrame, each: pd.DataFrame, every: pd.DataFrame
+) -> pd.DataFrame:
+    """Return what images are worth with the verdicts on the errors that it rests on."""
+    of_size = efficiency.merge(each, on=_ROW, validate="1:1")["verdict"]
+    of_curve = efficiency.merge(every, on=_ROW[:3], validate="m:1")["verdict"]
+    return efficiency.assign(verdict=of_size.where(of_size.isin(["lower", "higher"]), of_curve))
 
 
 def _speed(trials: pd.DataFrame, baseline: str, level: float) -> pd.DataFrame:

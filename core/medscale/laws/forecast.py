@@ -80,7 +80,7 @@ def required(
     grid = np.geomspace(sizes[0], largest * _HORIZON, _STEPS)
     middle, lower, upper = (_crossing(grid, line, target) for line in curve(grid))
     surely = np.isfinite(_crossing(grid, cautious(grid)[2], target))
-    percent = f"{level:.0%} interval".replace("%", " %")
+    percent = f"{format_level(level)} interval"
     advice = " or ".join(map(format_count, following))
     goal = measure.say(target)
     count = partial(format_estimate, sizes=sizes)
@@ -175,6 +175,11 @@ def format_count(n: float) -> str:
     """Return a number of images in words; sizes may be shares of a whole, such as 0.05."""
     whole = 10 <= n < 1e6 or (float(n).is_integer() and n < 1e6)
     return f"{n:.0f}" if whole else f"{n:.3g}"
+
+
+def format_level(level: float) -> str:
+    """Return the level of an interval in words, with all its digits: 97.5 %."""
+    return f"{100 * level:.10g} %"
 
 
 def format_estimate(n: float, sizes: Array) -> str:

@@ -45,11 +45,14 @@ def foretell(seen: Observations, average: Average, x: Array) -> Foretold:
 
     The variance is that within members (trials and misfit, through each fit), that between
     members, and a misfit that all share. Beyond N that is how far forecasts from smaller sizes of
-    this very curve went wrong; before N, what was seen makes good for it. Test subjects move all
-    log means together, and the curve with them.
+    this very curve went wrong; before N, what was seen makes good for it. Below the smallest size
+    the law goes on from what was seen there, and the misfit grows. Test subjects move all log means
+    together, and the curve with them.
     """
     values, within = average.foretell(x)
     law = average.weights @ values
+    within_sizes = np.maximum(x, average.rounds.x[0, 0])
+    law_there = average.weights @ average.foretell(within_sizes)[0]
     between = average.weights @ (values - law) ** 2
     # Along one training run points err together, and no origin is a test of its own.
     untested = 1.0 if seen.single else np.exp(-average.tested / _TESTS)
@@ -57,8 +60,9 @@ def foretell(seen: Observations, average: Average, x: Array) -> Foretold:
     ahead = np.clip(x / np.log(2), 0, 1)
     doubt = 1 - ahead * (1 - _TESTED_SHARE) * (1 - untested)
     variance = doubt**2 * (average.weights @ within + between)
-    shared = np.where(x > 0, average.misfit * x, _MISFIT * x**2)
+    shared = np.where(x > 0, average.misfit * x, _MISFIT * within_sizes**2)
     misfit = (average.slope * shared) ** 2
+    unseen = (average.slope * _MISFIT * (x**2 - within_sizes**2)) ** 2
     seen_at_x = np.stack(
         [np.interp(x, average.rounds.x[0], own) for own in np.eye(len(seen.sizes))]
     )
@@ -66,8 +70,8 @@ def foretell(seen: Observations, average: Average, x: Array) -> Foretold:
     trust = np.where(x < 0, misfit / (misfit + noise), 0.0)
     moves = (1 - trust) * _moves(average, x) + trust * seen_at_x
     return Foretold(
-        law + trust * (observed - law),
-        (1 - trust) ** 2 * (variance + misfit) + trust**2 * noise,
+        law + trust * (observed - law_there),
+        (1 - trust) ** 2 * (variance + misfit) + trust**2 * noise + unseen,
         (moves * (seen.case_covariance @ moves)).sum(0),
     )
 

@@ -15,6 +15,9 @@ from medscale.laws.oddities import hidden, late_rise, oddities, together, unscor
 
 Array = NDArray[np.float64]
 
+_MOST_SIZES = 1000
+"""More take more memory than they tell: sizes within a doubling say nearly the same."""
+
 NOT_NEGATIVE = (
     "expected none below 0; where they are 1 − score, the scores must be shares between 0 and 1, "
     "not per cent"
@@ -119,6 +122,11 @@ def observe(
     order = np.lexsort((labels, error, n))
     n, error, labels = n[order], error[order], labels[order]
     levels, place, counts = np.unique(n, return_inverse=True, return_counts=True)
+    if len(levels) > _MOST_SIZES:
+        raise DataError(
+            f"trials have {len(levels)} different sizes, expected at most {_MOST_SIZES}; keep 200 "
+            "or so, evenly spaced in the logarithm of the size"
+        )
     means = np.bincount(place, weights=error) / counts
     if not means.all():
         raise DataError(

@@ -13,6 +13,7 @@ Row = Mapping[Any, Any]
 _PLAIN = "none"
 """The arm that adds nothing to the baseline's augmentation."""
 _UNTOLD = "not told apart"
+_CORRECTED = "after correction for the number of tests"
 _GROUP = ["task", "backbone", "arm"]
 
 
@@ -66,12 +67,14 @@ def saving(*, overall: pd.DataFrame, efficiency: pd.DataFrame, baseline: str) ->
         baseline: Label of the arm compared with.
     """
     telling = [_telling(rows) for _, rows in efficiency.groupby("arm", sort=False)]
-    gains = [row for row in telling if row["low"] > 1 or math.isnan(row["low"])]
+    gains = [row for row in telling if row["low"] > 1 and row["verdict"] == "lower"]
     if gains:
         return _worth(min(gains, key=_gain(overall)), baseline)
     told = [row for row in overall.to_dict("records") if row["verdict"] == "lower"]
     if told:
         return _together(min(told, key=lambda row: row["ratio"]), baseline)
+    if all(math.isnan(row["low"]) for row in telling):
+        return "One training at each size cannot show whether any augmentation saves annotations."
     *others, last = [str(row["arm"]) for row in telling]
     arms = f"{', '.join(others)} or {last}" if others else last
     return f"No annotations are shown to be saved with {arms}."
@@ -109,8 +112,12 @@ def _telling(rows: pd.DataFrame) -> Row:
 def _worth(row: Row, baseline: str) -> str:
     size, low, high = row["size"], row["low"], row["high"]
     number = _images(row["multiplier"] * size)
-    number = {"": number, ">=": f"{number} or more", "<=": f"{number} or fewer"}[row["bound"]]
+    bound = {"": "", ">=": "at least ", "<=": "at most "}[row["bound"]]
     interval = _interval(low * size, high * size)
+    # Where the interval ends at the bound it is said once.
+    if row["bound"] and number in (_images(low * size), _images(high * size)):
+        interval = ""
+    number = bound + number
     noun = "image is" if size == 1 else "images are"
     text = (
         f"With {row['arm']}, {size} annotated {noun} worth {number}{interval} {_without(baseline)}"
@@ -119,6 +126,8 @@ def _worth(row: Row, baseline: str) -> str:
         return f"{text}; one trial by size gives no interval."
     if low <= 1 <= high:
         return f"{text}: neither gain nor loss is shown."
+    if row["verdict"] != ("lower" if low > 1 else "higher"):
+        return f"{text}: the errors are {_UNTOLD} {_CORRECTED}."
     return f"{text}." if low > 1 else f"{text}: it costs annotations."
 
 
@@ -146,9 +155,9 @@ def _interval(low: float, high: float) -> str:
     if low == 0 and high == math.inf:
         return " (not bounded by these sizes)"
     if low == 0:
-        return f" ({_images(high)} at most)"
+        return f" (interval up to {_images(high)})"
     if high == math.inf:
-        return f" ({_images(low)} at least)"
+        return f" (interval from {_images(low)})"
     return f" ({_images(low)}–{_images(high)})"
 
 
@@ -168,11 +177,10 @@ def _errors(rows: Sequence[Row], baseline: str) -> str:
         for verdict in ("lower", "higher")
         if any(row["verdict"] == verdict for row in tested)
     ]
-    corrected = "after correction for the number of tests"
     if told:
-        return f"{text}; it is {' and '.join(told)}, {corrected}."
+        return f"{text}; it is {' and '.join(told)}, {_CORRECTED}."
     if tested:
-        return f"{text}; at no size are the two told apart {corrected}."
+        return f"{text}; at no size are the two told apart {_CORRECTED}."
     return f"{text}."
 
 

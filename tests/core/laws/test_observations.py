@@ -59,6 +59,12 @@ def test_a_trial_without_a_scored_case_is_refused() -> None:
         observe(SIZES, errors)
 
 
+def test_a_training_log_is_refused_with_advice() -> None:
+    sizes = np.arange(1.0, 20_001)
+    with pytest.raises(DataError, match="20000 different sizes, expected at most 1000; keep 200"):
+        observe(sizes, 0.1 + sizes**-0.5)
+
+
 def test_subjects_need_errors_by_case() -> None:
     with pytest.raises(DataError, match="subjects got 5 labels for 1 test cases"):
         observe(SIZES, ERRORS, subjects=["a", "b", "c", "d", "e"])

@@ -1,8 +1,11 @@
-"""Which arm is named first."""
+"""Which arm is named first, and that nothing is claimed which is not shown."""
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
+import pytest
 
 from medscale.laws.sentences import saving
 
@@ -18,6 +21,7 @@ def _efficiency(arm: str, size: int, multiplier: float) -> dict[str, object]:
         "high": 9.0,
         "bound": "",
         "extrapolated": False,
+        "verdict": "lower",
     }
 
 
@@ -37,3 +41,38 @@ def test_the_arm_that_lowers_the_error_most_over_all_sizes_is_named() -> None:
     overall = pd.DataFrame([_overall("early", 0.8), _overall("steady", 0.8)])
     sentence = saving(overall=overall, efficiency=efficiency, baseline="none")
     assert sentence.startswith("With early, ")
+
+
+def test_an_interval_that_no_test_confirms_is_no_saving() -> None:
+    lucky = _efficiency("lucky", 1, 4.0) | {"verdict": "not told apart"}
+    shown = _efficiency("shown", 4, 1.5)
+    overall = pd.DataFrame(
+        [
+            _overall("lucky", 0.7) | {"verdict": "not told apart", "low": 0.5, "high": 1.1},
+            _overall("shown", 0.9),
+        ]
+    )
+    efficiency = pd.DataFrame([lucky, shown])
+    sentence = saving(overall=overall, efficiency=efficiency, baseline="none")
+    assert sentence.startswith("With shown, 4 ")
+    sentence = saving(overall=overall[:1], efficiency=efficiency[:1], baseline="none")
+    assert sentence == "No annotations are shown to be saved with lucky."
+
+
+def test_single_trials_show_no_saving() -> None:
+    single = {"low": math.nan, "high": math.nan, "verdict": ""}
+    efficiency = pd.DataFrame([_efficiency("one", 4, 3.0) | single])
+    overall = pd.DataFrame([_overall("one", 0.6) | single])
+    sentence = saving(overall=overall, efficiency=efficiency, baseline="none")
+    assert sentence.startswith("One training at each size cannot show")
+
+
+@pytest.mark.parametrize(
+    ("low", "said"),
+    [(1.5, "at least 6 without it."), (1.25, "at least 6 (interval from 5) without it.")],
+)
+def test_a_bound_is_said_once(low: float, said: str) -> None:
+    row = _efficiency("far", 4, 1.5) | {"bound": ">=", "low": low, "high": math.inf}
+    overall = pd.DataFrame([_overall("far", 0.8)])
+    sentence = saving(overall=overall, efficiency=pd.DataFrame([row]), baseline="none")
+    assert sentence == f"With far, 4 annotated images are worth {said}"
