@@ -108,6 +108,31 @@ def test_it_fits_the_window(page: str, browser: Browser, width: int) -> None:
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.parametrize(("width", "stacked"), [(360, True), (600, True), (1200, False)])
+def test_no_answer_is_hidden_in_a_narrow_window(
+    page: str, browser: Browser, width: int, stacked: bool
+) -> None:
+    browser.call(
+        "Emulation.setDeviceMetricsOverride",
+        width=width,
+        height=800,
+        deviceScaleFactor=1,
+        mobile=False,
+    )
+    browser.open(page)
+    cells = "[...document.querySelectorAll('#answers td')]"
+    assert browser.evaluate(f"{cells}.length") == 10
+    assert browser.evaluate(
+        f"{cells}.every((cell) => cell.getBoundingClientRect().right <= innerWidth)"
+    )
+    # What stands in the head of the table stands beside each answer where they are stacked.
+    heads = browser.evaluate(
+        "[...document.querySelectorAll('#answers th')].map((head) => head.textContent)"
+    )
+    labels = browser.evaluate(f"{cells}.map((cell) => getComputedStyle(cell, '::before').content)")
+    assert labels == ([f'"{head}"' for head in heads] * 2 if stacked else ["none"] * 10)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_in_light_and_dark(page: str, browser: Browser, scheme: str) -> None:
     browser.call(

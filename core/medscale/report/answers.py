@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from medscale.laws import Fit
+from medscale.laws import Fit, Required
 from medscale.laws.forecast import format_count
 from medscale.laws.sentences import saving
 from medscale.report.findings import LEVEL, ArmFinding, RunFindings, Setting
 from medscale.report.notes import plugin_notes
-from medscale.report.wording import count, interval, score
+from medscale.report.wording import asked, count, counted, interval, score
 
 _ENOUGH = 5
 """Trainings at each size, of each arm."""
@@ -71,23 +72,36 @@ class Need:
 
 def needed(finding: ArmFinding, target: float) -> Need:
     """Return how many images a Dice coefficient needs with an arm."""
-    goal, law = f"Dice {score(target)}", finding.law
+    goal, law = f"Dice {asked(target)}", finding.law
     if law is None:
         clause = f"these trials do not tell how many images {goal} needs"
         return Need(clause=clause, known=False)
     required = law.required(1 - target, LEVEL)
     if required.status == "unreachable":
-        level = score(1 - law.floor[0])
-        clause = f"{goal} is out of reach: with more images it levels off near Dice {level}"
+        level = 1 - law.floor[0]
+        # Rounded it must not seem to reach the goal.
+        near = score(level) if float(score(level)) < target else f"{level:.4f}"
+        clause = f"{goal} is out of reach: with more images it levels off near Dice {near}"
     elif required.status == "not_identified":
         # Beyond what the law is trusted for, the lower end of its interval says nothing.
         low = min(required.low, law.sizes[-1] * law.trusted_factor)
-        least = f", but more than {count(low)}" if low > law.sizes[-1] else ""
+        least = f", but more than {format_count(math.floor(low))}" if low > law.sizes[-1] else ""
         clause = f"these sizes do not tell how many images {goal} needs{least}{_advice(law)}"
     else:
-        ends = interval(required.low, required.high, count)
-        return Need(clause=f"{goal} needs about {count(required.n)} images{ends}", known=True)
+        return Need(clause=f"{goal} {_number(required, law)}", known=True)
     return Need(clause=clause, known=False)
+
+
+def _number(required: Required, law: Fit) -> str:
+    first = float(law.sizes[0])
+    ends = interval(required.low, required.high, count)
+    if math.isinf(required.high):
+        ends = f" ({count(required.low)} or more, perhaps never)"
+    if required.n > first:
+        return f"needs about {counted(count(required.n), 'image')}{ends}"
+    # Where nothing was run below, an interval that begins and ends there says no more.
+    ends = ends if required.high > first else ""
+    return f"is reached with n = {counted(format_count(first), 'image')} already{ends}"
 
 
 def _advice(law: Fit) -> str:
@@ -144,18 +158,19 @@ def _cautions(run: RunFindings) -> Iterator[str]:
     done, planned = len(run.trials), len(run.plan)
     if done < planned:
         failed = f", {len(run.failures)} of them failed" if run.failures else ""
-        yield f"{planned - done} of {planned} planned trainings have no result{failed}."
+        have = "has" if planned - done == 1 else "have"
+        yield f"{planned - done} of {planned} planned trainings {have} no result{failed}."
     least = int(run.trials.groupby(["task", "backbone", "arm", "size"], sort=False).size().min())
     if least < _ENOUGH:
         yield (
-            f"Some points rest on {least} training{'s' if least > 1 else ''}: with {_ENOUGH} or "
-            "more, differences between augmentations can be told from chance."
+            f"Some points rest on {counted(str(least), 'training')}: with {_ENOUGH} or more, "
+            "differences between augmentations can be told from chance."
         )
     empty = int((run.trials["predicted"] == 0).sum())
     if empty:
         yield (
-            f"{empty} of {done} trained networks found nothing at all in any test image; they "
-            "count with their error, and are marked with a cross."
+            f"{empty} of {done} trained networks found nothing at all in any test image; such a "
+            "network counts with its error, and is marked with a cross."
         )
     if run.trials["split"].nunique() == 1:
         yield (
@@ -174,11 +189,14 @@ def facts(runs: Sequence[RunFindings]) -> str:
 
 def _facts(run: RunFindings) -> str:
     sizes = sorted(set(run.trials["size"]))
-    span = f"{sizes[0]} to {sizes[-1]}" if len(sizes) > 1 else f"{sizes[0]}"
+    span = f"{sizes[0]} to " if len(sizes) > 1 else ""
     tests = run.cases[["case", "subject"]].drop_duplicates()
     laws = [arm.law for setting in run.settings for arm in setting.arms if arm.law]
-    about = f" Intervals of its forecasts are about {laws[0].scope}." if laws else ""
+    level = f"{LEVEL:.0%} intervals"
+    about = f" The {level} of its forecasts are about {laws[0].scope}." if laws else ""
     return (
-        f"{run.name}: {len(run.trials)} trainings on {span} annotated images, tested on "
-        f"{len(tests)} images of {tests['subject'].nunique()} subjects.{about}"
+        f"{run.name}: {counted(str(len(run.trials)), 'training')} on "
+        f"{span}{counted(str(sizes[-1]), 'annotated image')}, tested on "
+        f"{counted(str(len(tests)), 'image')} of "
+        f"{counted(str(tests['subject'].nunique()), 'subject')}.{about}"
     )

@@ -155,6 +155,12 @@ class Frame:
     x_ticks: tuple[float, ...]
     y_ticks: tuple[float, ...]
 
+    @property
+    def y_reach(self) -> tuple[float, float]:
+        """Heights between which numbers are drawn: 0 and ∞ have no place on a logarithmic axis."""
+        low, high = self.y
+        return low / 10, high * 10
+
 
 def frame(chart: Chart) -> Frame:
     """Return axes that hold every dot, mark and line, and of wide intervals a part."""

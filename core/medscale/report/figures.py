@@ -18,6 +18,7 @@ from scipy import stats
 
 from medscale import atomic
 from medscale.report.chart import Chart, Curve, Frame, Panel, frame
+from medscale.report.label_place import Place, label_place
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444")
 """Okabe and Ito's palette, told apart by colour-blind readers."""
@@ -93,7 +94,8 @@ def draw_chart(chart: Chart) -> Figure:
     for axes in grid:
         handles |= {str(line.get_label()): line for line in axes.get_lines()}
     handles = {label: line for label, line in handles.items() if not label.startswith("_")}
-    for text in grid[0].legend(handles.values(), handles.keys(), frameon=False).get_texts():
+    legend = grid[0].legend(handles.values(), handles.keys(), edgecolor="none")
+    for text in legend.get_texts():
         text.set_parse_math(False)
     figure.tight_layout()
     return figure
@@ -107,9 +109,9 @@ def _chart_panel(axes: Axes, chart: Chart, panel: Panel, bounds: Frame) -> None:
     if math.isfinite(panel.trusted):
         axes.axvspan(panel.trusted, bounds.x[1], color="0.5", alpha=0.1, linewidth=0)
     if chart.reference > 0:
-        axes.axhline(chart.reference, color="0.4", linewidth=0.8, linestyle=":")
+        _reference(axes, chart, label_place(chart, panel, bounds))
     for curve in panel.curves:
-        _chart_curve(axes, curve, bars=chart.bars)
+        _chart_curve(axes, curve, bounds, bars=chart.bars)
     axes.set(xscale="log", yscale="log", xlim=bounds.x, ylim=bounds.y)
     axes.xaxis.set_major_locator(FixedLocator(bounds.x_ticks))
     axes.yaxis.set_major_locator(FixedLocator(bounds.y_ticks))
@@ -123,13 +125,31 @@ def _chart_panel(axes: Axes, chart: Chart, panel: Panel, bounds: Frame) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _chart_curve(axes: Axes, curve: Curve, *, bars: bool) -> None:
+def _reference(axes: Axes, chart: Chart, place: Place) -> None:
+    axes.axhline(chart.reference, color="0.4", linewidth=0.8, linestyle=":")
+    label = axes.annotate(
+        chart.reference_label,
+        (1 if place.right else 0, chart.reference),
+        xycoords=axes.get_yaxis_transform(),
+        xytext=(-3 if place.right else 3, 3 if place.above else -3),
+        textcoords="offset points",
+        ha="right" if place.right else "left",
+        va="bottom" if place.above else "top",
+        fontsize=8,
+        color="0.35",
+        bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0.5},
+    )
+    label.set_parse_math(False)
+
+
+def _chart_curve(axes: Axes, curve: Curve, bounds: Frame, *, bars: bool) -> None:
     colour = COLOURS[curve.number % len(COLOURS)]
     for line in curve.lines:
         places = np.asarray(line.n) * curve.shift
         axes.plot(places, line.values, _LINES[line.kind], color=colour, linewidth=1.6)
         if line.lows:
-            axes.fill_between(places, line.lows, line.highs, color=colour, alpha=0.15, linewidth=0)
+            lows, highs = np.clip((line.lows, line.highs), *bounds.y_reach)
+            axes.fill_between(places, lows, highs, color=colour, alpha=0.15, linewidth=0)
     for empty, style in ((False, "."), (True, "x")):
         dots = [dot for dot in curve.dots if dot.empty == empty]
         axes.plot(
@@ -141,7 +161,8 @@ def _chart_curve(axes: Axes, curve: Curve, *, bars: bool) -> None:
             markersize=4,
         )
     for mark in curve.marks if bars else ():
-        axes.vlines(mark.n * curve.shift, mark.low, mark.high, color=colour, alpha=0.45)
+        low, high = np.clip((mark.low, mark.high), *bounds.y_reach)
+        axes.vlines(mark.n * curve.shift, low, high, color=colour, alpha=0.45)
     for hollow in (False, True):
         marks = [mark for mark in curve.marks if mark.hollow == hollow]
         axes.plot(

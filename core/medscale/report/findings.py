@@ -11,7 +11,7 @@ import pandas as pd
 
 from medscale.errors import ConfigError, MedscaleError, StoreError, did_you_mean
 from medscale.laws import Fit, fit_cases
-from medscale.laws.comparison import Comparison, compare
+from medscale.laws.comparison import Comparison, compare, usual_baseline
 from medscale.report.tables import case_table, trial_table
 from medscale.study.plan import PlannedTrial
 from medscale.study.records import FailureRecord
@@ -152,7 +152,7 @@ def _findings(
 ) -> RunFindings:
     plan, cases = tuple(store.plan()), case_table(store)
     arms = list(dict.fromkeys(trials["arm"]))
-    reference = baseline or ("none" if "none" in arms else arms[0])
+    reference = baseline or usual_baseline(arms)
     comparison, trouble = _compared(trials, cases, arms, reference)
     failures = [(trial, store.failure(trial.spec.key)) for trial in plan]
     return RunFindings(

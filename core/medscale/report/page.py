@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import pandas as pd
 from markupsafe import Markup
 
 from medscale import __version__, atomic
@@ -20,10 +19,10 @@ from medscale.report.chart import Chart, frame
 from medscale.report.figures import COLOURS, draw_chart, save
 from medscale.report.findings import LEVEL, RunFindings
 from medscale.report.page_charts import arm_numbers, charts
+from medscale.report.page_tables import cell, heading, movements
 from medscale.report.pictures import Gallery
 from medscale.report.protocol import Protocol, protocol
 from medscale.report.svg import SHAPES, draw
-from medscale.report.wording import number, score
 
 
 def write_report(
@@ -81,7 +80,7 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"cell": _cell, "heading": _heading}
+    environment.filters |= {"cell": cell, "heading": heading, "movements": movements}
     answer, forecast = headline(runs, target)
     script = _own("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
@@ -92,7 +91,6 @@ def render(
         facts=facts(runs),
         cautions=cautions(runs),
         answers=functools.partial(setting_answers, target=target),
-        target=score(target),
         charts=[(chart, _panels(chart)) for chart in drawn],
         arms=arm_numbers(runs),
         shapes=SHAPES,
@@ -111,20 +109,6 @@ def _panels(chart: Chart) -> list[tuple[Any, Markup]]:
     """Return each panel with its drawing; `svg.draw` escapes all text in it."""
     axes = frame(chart)
     return [(panel, Markup(draw(chart, panel, axes))) for panel in chart.panels]
-
-
-def _cell(value: Any) -> str:
-    """Return a table's value as text."""
-    if isinstance(value, float):
-        return f"{value:g}" if value.is_integer() else number(value)
-    return "" if value is None or value is pd.NA else str(value)
-
-
-_HEADINGS = {"backbone": "network", "size": "n", "p_adjusted": "p, corrected"}
-
-
-def _heading(column: str) -> str:
-    return _HEADINGS.get(column, column.replace("_", " "))
 
 
 def _own(name: str) -> str:

@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 
 from medscale.laws import Fit
+from medscale.laws.forecast import format_count
 from medscale.report.chart import Chart, Curve, Dot, Line, Mark, Panel
 from medscale.report.figures import MEASURES, Measure, mean_interval
 from medscale.report.findings import LEVEL, ArmFinding, RunFindings, Setting
-from medscale.report.wording import count, interval, number, score
+from medscale.report.wording import asked, counted, interval, number, score
 
 _POINTS = 48
 """Of a law's line: enough for a smooth curve, few enough for fifty of them on a page."""
@@ -107,7 +108,7 @@ def _observed(finding: ArmFinding, place: int, measure: Measure) -> tuple[Curve,
         )
         text = f"{finding.arm}, n = {size}: error {number(mean)}{interval(low, high)}"
         text += f", Dice {score(1 - mean)}" if measure.is_score else ""
-        text += f"; {len(of_size)} training{'s' if len(of_size) > 1 else ''}"
+        text += f"; {counted(str(len(of_size)), 'training')}"
         marks.append(Mark(n=size, value=mean, low=low, high=high, text=text))
     empty = (finding.trials["predicted"] == 0).tolist()
     dots = tuple(
@@ -186,7 +187,7 @@ def _laws(
         panels=tuple(panels),
         table=pd.DataFrame(rows),
         reference=1 - target,
-        reference_label=f"Dice {score(target)}",
+        reference_label=f"Dice {asked(target)}",
     )
 
 
@@ -218,7 +219,7 @@ def _law_mark(*, arm: str, n: float, observed: float, law: float, low: float, hi
     hollow = math.isnan(observed)
     value = law if hollow else observed
     said = "forecast" if hollow else f"error {number(observed)}, law"
-    text = f"{arm}, n = {count(n)}: {said} {number(law)}{interval(low, high)}"
+    text = f"{arm}, n = {format_count(n)}: {said} {number(law)}{interval(low, high)}"
     text += f", Dice {score(1 - value)}"
     return Mark(n=n, value=value, low=low, high=high, text=text, hollow=hollow)
 

@@ -10,6 +10,7 @@ from typing import Any
 import tomli_w
 
 from medscale.report.findings import RunFindings
+from medscale.report.wording import counted
 from medscale.sizes import format_sizes
 
 
@@ -74,15 +75,16 @@ def _rows(run: RunFindings) -> Iterator[tuple[str, str]]:
     )
     for task, rows in run.cases.groupby("task", sort=False):
         tests = rows[["case", "subject"]].drop_duplicates()
-        yield f"Test {task!s}", f"{len(tests)} images of {tests['subject'].nunique()} subjects"
+        images = counted(str(len(tests)), "image")
+        yield f"Test {task!s}", f"{images} of {counted(str(tests['subject'].nunique()), 'subject')}"
     specs = [trial.spec for trial in run.plan]
     yield "Training images", f"n = {format_sizes(tuple(sorted({spec.size for spec in specs})))}"
     replicates = {spec.replicate for spec in specs}
     splits = {spec.split for spec in specs}
     yield (
         "Repetitions",
-        f"up to {len(replicates)} at each n, each with images of its own; {len(splits)} "
-        f"division{'s' if len(splits) > 1 else ''} into test and pool; every arm gets the same "
+        f"up to {len(replicates)} at each n, each with images of its own; "
+        f"{counted(str(len(splits)), 'division')} into test and pool; every arm gets the same "
         "images, initial weights and order",
     )
     for label, plugins in labels["arm"].items():

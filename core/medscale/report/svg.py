@@ -11,8 +11,10 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from xml.etree import ElementTree as ET
 
+from medscale.laws.forecast import format_count
 from medscale.report.chart import Chart, Curve, Frame, Line, Panel
-from medscale.report.wording import count, number
+from medscale.report.label_place import Place, label_place
+from medscale.report.wording import number
 
 WIDTH, HEIGHT = 440, 320
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54, 14, 14, 44
@@ -61,7 +63,8 @@ def draw(chart: Chart, panel: Panel, axes: Frame) -> str:
     for curve in panel.curves:
         _curve(inner, plot, curve, bars=chart.bars)
     if chart.reference > 0:
-        _horizontal(inner, plot, chart.reference, chart.reference_label)
+        place = label_place(chart, panel, axes)
+        _horizontal(inner, plot, chart.reference, chart.reference_label, place)
     _hover_columns(inner, plot, panel.curves)
     return ET.tostring(root, encoding="unicode")
 
@@ -82,9 +85,8 @@ class _Plot:
         return round(self.width * math.log(n * self._shift / low) / math.log(high / low), 1)
 
     def y(self, value: float) -> float:
-        low, high = self._axes.y
-        # A zero, or a bound below it, has no place on a logarithmic axis: it ends at the edge.
-        value = min(max(value, low / 10), high * 10)
+        (low, high), (least, most) = self._axes.y, self._axes.y_reach
+        value = min(max(value, least), most)
         return round(self.height * (1 - math.log(value / low) / math.log(high / low)), 1)
 
 
@@ -98,7 +100,7 @@ def _axes(root: ET.Element, plot: _Plot, axes: Frame, y_label: str) -> None:
     for tick in axes.x_ticks:
         x = _LEFT + plot.x(tick)
         _line(group, x, bottom, x, bottom + 4, "tick")
-        _text(group, x, bottom + 17, count(tick))
+        _text(group, x, bottom + 17, format_count(tick))
     _line(group, _LEFT, bottom, right, bottom, "tick")
     _text(group, _LEFT + plot.width / 2, HEIGHT - 8, "annotated training images n")
     label = _text(group, 0, 0, y_label)
@@ -125,13 +127,17 @@ def _vertical(parent: ET.Element, plot: _Plot, n: float) -> None:
             "height": f"{plot.height}",
         },
     )
-    _text(parent, x - 5, 12, f"trusted up to {count(n)}", anchor="end").set("class", "label")
+    _text(parent, x - 5, 12, f"trusted up to {format_count(round(n))}", anchor="end").set(
+        "class", "label"
+    )
 
 
-def _horizontal(parent: ET.Element, plot: _Plot, value: float, label: str) -> None:
+def _horizontal(parent: ET.Element, plot: _Plot, value: float, label: str, place: Place) -> None:
     y = plot.y(value)
     _line(parent, 0, y, plot.width, y, "reference")
-    _text(parent, 4, y - 5, label, anchor="start").set("class", "label")
+    x, anchor = (plot.width - 4, "end") if place.right else (4, "start")
+    text = _text(parent, x, y - 5 if place.above else y + 15, label, anchor=anchor)
+    text.set("class", "label")
 
 
 def _curve(parent: ET.Element, plot: _Plot, curve: Curve, *, bars: bool) -> None:

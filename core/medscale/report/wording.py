@@ -21,12 +21,26 @@ def score(value: float) -> str:
     return f"{value:.2f}" if value < 0.995 or value == 1 else f"{value:.4f}"
 
 
+def asked(value: float) -> str:
+    """Return a Dice coefficient that was asked for: all of its digits, and at least two."""
+    whole, digits = f"{value:.15f}".rstrip("0").split(".")
+    return f"{whole}.{digits:0<2}"
+
+
 def count(value: float) -> str:
-    """Return a number of images: whole, and of two significant digits from 100 on."""
+    """Return an estimated number of images: whole, and of two significant digits from 100 on.
+
+    Sizes that were run, or asked for, are no estimates: `medscale.laws.forecast.format_count`.
+    """
     if not math.isfinite(value):
         return number(value)
     step = 10 ** max(0, math.floor(math.log10(max(value, 1))) - 1)
     return f"{max(1, round(value / step) * step):,}".replace(",", "\u202f")
+
+
+def counted(number: str, noun: str) -> str:
+    """Return "1 image", or "2 images"."""
+    return f"{number} {noun}" if number == "1" else f"{number} {noun}s"
 
 
 def interval(low: float, high: float, form: Callable[[float], str] = number) -> str:

@@ -42,7 +42,32 @@ class Law:
         ),
         (
             {"status": "reachable", "n": 48.2, "low": 35.1, "high": math.inf},
-            "Dice 0.90 needs about 48 images (more than 35)",
+            "Dice 0.90 needs about 48 images (35 or more, perhaps never)",
+            True,
+        ),
+        (
+            {"status": "reached", "n": 3.4, "low": 1.0, "high": math.inf},
+            "Dice 0.90 needs about 3 images (1 or more, perhaps never)",
+            True,
+        ),
+        (
+            {"status": "reached", "n": 1.2, "low": 1.0, "high": 2.1},
+            "Dice 0.90 needs about 1 image (1–2)",
+            True,
+        ),
+        (
+            {"status": "reached", "n": 1.0, "low": 1.0, "high": 1.0},
+            "Dice 0.90 is reached with n = 1 image already",
+            True,
+        ),
+        (
+            {"status": "reached", "n": 1.0, "low": 1.0, "high": 3.2},
+            "Dice 0.90 is reached with n = 1 image already (1–3)",
+            True,
+        ),
+        (
+            {"status": "reached", "n": 1.0, "low": 1.0, "high": math.inf},
+            "Dice 0.90 is reached with n = 1 image already (1 or more, perhaps never)",
             True,
         ),
         (
@@ -94,6 +119,24 @@ def test_a_law_that_is_not_trusted_beyond_its_sizes_names_no_least_number(tmp_pa
     assert "more than" not in need.clause
 
 
+def test_the_target_is_said_as_it_was_asked_for(tmp_path: Path) -> None:
+    (run,) = find([synthetic_run(tmp_path / "run", sizes=(1, 4)).folder], baseline=None)
+    arm = run.settings[0].best
+    law: Any = Law(status="reachable", n=48.2, low=35.1, high=80.4)
+    need = needed(ArmFinding(arm=arm.arm, trials=arm.trials, law=law, trouble=""), 0.905)
+    assert need.clause == "Dice 0.905 needs about 48 images (35–80)"
+
+
+def test_what_is_out_of_reach_is_not_rounded_into_reach(tmp_path: Path) -> None:
+    (run,) = find([synthetic_run(tmp_path / "run", sizes=(1, 4)).folder], baseline=None)
+    arm = run.settings[0].best
+    law: Any = Law(status="unreachable")
+    law.floor = (0.1042, 0.102, 0.106)
+    need = needed(ArmFinding(arm=arm.arm, trials=arm.trials, law=law, trouble=""), 0.899)
+    assert need.clause.startswith("Dice 0.899 is out of reach")
+    assert need.clause.endswith("near Dice 0.8958")
+
+
 def test_without_a_law_nothing_is_forecast(tmp_path: Path) -> None:
     (run,) = find([synthetic_run(tmp_path / "run", sizes=(4,)).folder], baseline=None)
     assert run.settings[0].best.law is None
@@ -128,13 +171,20 @@ def test_cautions_say_each_thing_once(tmp_path: Path) -> None:
     assert len(said) == len(set(said)) == 3
     assert said[0].startswith("one, two: Some points rest on 2 trainings")
     assert said[1].startswith("All trainings share one set of test images")
-    assert said[2] == "three: 1 of 60 planned trainings have no result, 1 of them failed."
+    assert said[2] == "three: 1 of 60 planned trainings has no result, 1 of them failed."
 
 
 def test_facts_count_trainings_images_and_people(tmp_path: Path) -> None:
     runs = find([synthetic_run(tmp_path / "hearts").folder], baseline=None)
     assert facts(runs) == (
         "hearts: 50 trainings on 1 to 16 annotated images, tested on 6 images of 6 subjects. "
-        "Intervals of its forecasts are about new patients, of whom the 6 test subjects are a "
-        "sample."
+        "The 95% intervals of its forecasts are about new patients, of whom the 6 test subjects "
+        "are a sample."
+    )
+
+
+def test_facts_of_one_training_are_singular(tmp_path: Path) -> None:
+    store = synthetic_run(tmp_path / "heart", arms=("none",), sizes=(1,), replicates=1)
+    assert facts(find([store.folder], baseline=None)).startswith(
+        "heart: 1 training on 1 annotated image, tested on"
     )

@@ -7,10 +7,12 @@ import re
 import xml.etree.ElementTree as ET
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.collections import LineCollection
 
 from medscale.report.chart import Chart, Curve, Dot, Line, Mark, Panel, frame
 from medscale.report.figures import draw_chart
@@ -94,6 +96,47 @@ def test_zero_and_open_ends_stay_on_the_paper() -> None:
     drawn = chart([], panels=(Panel(title="", curves=(curve,)),), bars=True)
     svg = draw(drawn, drawn.panels[0], frame(drawn))
     assert not re.search(r"nan|inf", svg)
+
+
+def test_bars_with_open_ends_reach_the_edges_of_the_files_figure() -> None:
+    marks = (
+        Mark(n=1, value=0.5, low=0.4, high=math.inf, text=""),
+        Mark(n=2, value=0.5, low=0.0, high=0.6, text=""),
+        Mark(n=4, value=0.5, low=math.nan, high=math.nan, text=""),
+    )
+    curve = Curve(arm="red", number=0, marks=marks, lines=())
+    drawn = chart([], panels=(Panel(title="", curves=(curve,)),), bars=True)
+    (axes,) = draw_chart(drawn).axes
+    upward, downward = (
+        np.asarray(segment)[:, 1]
+        for bar in axes.collections
+        if isinstance(bar, LineCollection)
+        for segment in bar.get_segments()
+        if len(segment)
+    )
+    low, high = axes.get_ylim()
+    assert upward[0] == pytest.approx(0.4)
+    assert high <= upward[1] < math.inf
+    assert 0 < downward[0] <= low
+    assert downward[1] == pytest.approx(0.6)
+
+
+def test_the_files_name_the_reference_line() -> None:
+    drawn = chart([0.5, 0.4], reference=0.45, reference_label="$no gain$")
+    (axes,) = draw_chart(drawn).axes
+    (label,) = axes.texts
+    assert label.get_text() == "$no gain$"
+    assert not label.get_parse_math()
+
+
+def test_sizes_on_the_axis_are_exact() -> None:
+    sizes = (96.0, 256.0, 1024.0)
+    marks = tuple(Mark(n=n, value=0.5, low=0.4, high=0.6, text="") for n in sizes)
+    curve = Curve(arm="red", number=0, marks=marks, lines=())
+    panel = Panel(title="", curves=(curve,), trusted=1024.0)
+    drawn = chart([], panels=(panel,))
+    texts = [node.text for node in ET.fromstring(draw(drawn, panel, frame(drawn))).iter("text")]
+    assert {"96", "256", "1024", "trusted up to 1024"} <= set(texts)
 
 
 def test_where_forecasts_end_is_marked() -> None:

@@ -65,10 +65,15 @@ class Page(HTMLParser):
         return " ".join(text for tag, text in self.texts if not tags or tag in tags)
 
 
-def report(folders: Sequence[Path], galleries: dict[str, Gallery] | None = None) -> str:
+def report(
+    folders: Sequence[Path],
+    galleries: dict[str, Gallery] | None = None,
+    *,
+    target: float = 0.9,
+) -> str:
     runs = find(folders, baseline=None)
     protocols = {run.name: protocol(run) for run in runs}
-    return render(runs, charts(runs, 0.9), protocols, galleries or {}, target=0.9)
+    return render(runs, charts(runs, target), protocols, galleries or {}, target=target)
 
 
 def sections(page: Page) -> list[str]:
@@ -137,6 +142,41 @@ def test_the_first_sentence_is_the_answer(tmp_path: Path) -> None:
     assert page.texts.index(("h1", answer)) == min(
         index for index, (tag, text) in enumerate(page.texts) if tag in ("h1", "p") and text.strip()
     )
+
+
+def test_the_target_is_the_one_that_was_asked_for(tmp_path: Path) -> None:
+    html = report([synthetic_run(tmp_path / "run").folder], target=0.895)
+    page = Page(html)
+    assert "Dice 0.895" in page.text("h1", "p")
+    assert "Dice 0.895" in page.text("text")
+
+
+def test_one_image_is_singular(tmp_path: Path) -> None:
+    store = synthetic_run(tmp_path / "run", arms=("none",), sizes=(1,))
+    assert re.search(r"with 1 image(?!s)", Page(report([store.folder])).text("td"))
+
+
+def test_sizes_are_said_exactly(tmp_path: Path) -> None:
+    store = synthetic_run(tmp_path / "run", sizes=(2, 32, 256), replicates=3)
+    laws = report([store.folder]).split('id="laws"')[1].split("</section>")[0]
+    assert ">256</text>" in laws
+    assert "n = 256: error" in laws
+
+
+def test_a_parameter_that_is_not_identified_has_no_difference(tmp_path: Path) -> None:
+    # Two trainings give no interval.
+    store = synthetic_run(tmp_path / "run", replicates=2)
+    moved = report([store.folder]).split("What of the law an augmentation moves")[1]
+    assert moved.split("</details>")[0].count("<td>not identified</td>") == 3
+
+
+def test_every_part_with_intervals_says_their_level(tmp_path: Path) -> None:
+    html = report([synthetic_run(tmp_path / "run").folder])
+    parts = [part for part in html.split("<section")[1:] if ">low</th>" in part]
+    assert len(parts) == 5
+    for part in ("<header" + html.split("<header")[1].split("</header>")[0], *parts):
+        text = re.sub(r"<td>.*?</td>|<title>.*?</title>", "", part.split("</section>")[0])
+        assert re.search(r"95%\s+intervals", text), part[:80]
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medscale.report.wording import count, interval, number, score
+from medscale.report.wording import asked, count, counted, interval, number, score
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,23 @@ def test_a_count_is_right_to_two_digits(value: float) -> None:
 
 def test_scores_near_one_are_not_one() -> None:
     assert [score(0.9), score(0.9981), score(1.0)] == ["0.90", "0.9981", "1.00"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.9, "0.90"), (0.905, "0.905"), (0.845, "0.845"), (0.9999999, "0.9999999"), (0.0, "0.00")],
+)
+def test_a_score_that_was_asked_for_keeps_its_digits(value: float, text: str) -> None:
+    # Targets come as errors.
+    assert asked(1 - (1 - value)) == text
+
+
+def test_one_of_a_thing_is_singular() -> None:
+    assert [counted(number, "image") for number in ("1", "2", "1.5")] == [
+        "1 image",
+        "2 images",
+        "1.5 images",
+    ]
 
 
 def test_intervals_may_be_open_or_missing() -> None:
