@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from medscale.study.runstore import RunStore
 
 _TABLES = ("ratios", "overall", "efficiency", "parameters", "speed")
+_ERRORS = {"dice": "1 − Dice", "bce": "BCE"}
 _TOLD = {"lower": " ↓", "higher": " ↑"}
 
 
@@ -82,7 +83,8 @@ def show_comparison(comparison: Comparison) -> None:
     console = Console(highlight=False)
     for sentence in comparison.sentences:
         console.print(escape(sentence), soft_wrap=True)
-    console.print(f"(errors: {comparison.metric}; intervals: {format_level(comparison.level)})")
+    error = _ERRORS[comparison.metric]
+    console.print(f"(errors are {error}; {format_level(comparison.level)} intervals)")
     for (task, backbone), sizes in comparison.to_frame().groupby(["task", "backbone"], sort=False):
         title = f"{task} · {backbone}"
         console.print(_sizes(title, sizes, comparison))
