@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Collection
 from pathlib import Path
@@ -11,11 +12,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-_SEPARATORS = ",;\t"
+_SEPARATORS = ";\t,"
 _HINT = re.compile(r"sep=([,;\t])")
 """The line by which spreadsheets say what separates their columns."""
 
 _DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(e[-+]?\d+)?", re.IGNORECASE)
+_THOUSANDS = re.compile(r"[1-9]\d{0,2}(,\d{3})+")
+"""What may be 1000 or 1, and is no decimal comma where it is not sure that there are any."""
+
 _GZIP = b"\x1f\x8b"
 
 LINE = "line"
@@ -44,10 +48,11 @@ def read_table(path: Path, *, labels: Collection[str]) -> pd.DataFrame:
     from medscale.errors import DataError
 
     try:
-        rows, separator = _rows(path)
+        content = path.read_bytes()
+        # Spreadsheets put a byte order mark before the first name.
+        rows, separator = _rows(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        with path.open("rb") as file:
-            packed = file.read(2) == _GZIP
+        packed = content.startswith(_GZIP)
         advice = "is compressed; unpack it" if packed else "is not UTF-8 text; save it as CSV UTF-8"
         raise DataError(f"{path} {advice}, and give that file") from error
     except (OSError, csv.Error) as error:
@@ -68,7 +73,9 @@ def read_table(path: Path, *, labels: Collection[str]) -> pd.DataFrame:
     _refuse_twice(path, list(table.columns))
     if separator != ",":
         for name in table.columns.difference(list(labels)):
-            decimal = table[name].map(lambda cell: bool(_DECIMAL_COMMA.fullmatch(cell)))
+            decimal = table[name].str.fullmatch(_DECIMAL_COMMA)
+            if separator != ";":
+                decimal &= ~table[name].str.fullmatch(_THOUSANDS)
             table[name] = table[name].mask(decimal, table[name].str.replace(",", "."))
     for name in labels:
         if name in table:
@@ -98,16 +105,14 @@ def numbers(path: Path, texts: pd.Series) -> pd.Series:
     return values
 
 
-def _rows(path: Path) -> tuple[list[tuple[int, list[str]]], str]:
+def _rows(text: str) -> tuple[list[tuple[int, list[str]]], str]:
     """Return rows that are not empty, with the line where each ends, and what separates cells."""
-    # Spreadsheets put a byte order mark before the first name.
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        first = next((line for line in file if line.strip()), "").strip("\r\n")
-        hint = _HINT.fullmatch(first)
-        separator = hint[1] if hint else next((s for s in _SEPARATORS if s in first), ",")
-        file.seek(0)
-        reader = csv.reader(file, delimiter=separator)
-        lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    hint = _HINT.fullmatch(first)
+    found = max(_SEPARATORS, key=first.count) if set(_SEPARATORS) & set(first) else ","
+    separator = hint[1] if hint else found
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
     rows = [(line, row) for line, row in lines if any(row)]
     return rows[1:] if hint else rows, separator
 

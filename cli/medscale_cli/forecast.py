@@ -148,7 +148,7 @@ def _foretold(law: Fit, sizes: Sequence[float], level: float) -> list[dict[str, 
             "n": int(n) if float(n).is_integer() else n,
             "error": float(error),
             "low": float(lower),
-            "high": float(upper),
+            "high": _finite(float(upper)),
             "trusted": bool(least <= n <= limit),
         }
         for n, error, lower, upper in zip(sizes, law.predict(sizes), low, high, strict=True)

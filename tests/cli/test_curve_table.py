@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +51,24 @@ def test_spreadsheets_of_any_country_are_read(tmp_path: Path, text: str) -> None
     assert list(numbers(path, table["size"])) == [1, 2]
     assert list(numbers(path, table["error"])) == [0.5, 0.25]
     assert list(table["arm"]) == ["a,b", "c"]
+
+
+def test_a_number_that_may_be_thousands_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, "size\terror\n512\t0,5\n1,024\t0,25\n")
+    table = read_table(path, labels=())
+    assert list(numbers(path, table["error"])) == [0.5, 0.25]
+    with pytest.raises(DataError, match="line 3: size is '1,024', expected a number"):
+        numbers(path, table["size"])
+
+
+def test_a_pipe_is_read(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("size;a, b\n1;0,5\n",))
+    writer.start()
+    table = read_table(pipe, labels=())
+    writer.join()
+    assert table.to_numpy().tolist() == [["1", "0.5"]]
 
 
 @pytest.mark.parametrize(

@@ -135,8 +135,8 @@ def compare(
             parameters += [curve | asdict(found) for found in moved]
     if not ratios:
         raise DataError(
-            f"no trial of another arm has the training subset of one of {baseline!r}: run the arms "
-            "with the same sizes, splits and replicates"
+            f"nothing can be compared with {baseline!r}, which takes the same sizes, splits and "
+            f"replicates: {'; '.join(dict.fromkeys(warnings))}"
         )
     each = _judged(pd.DataFrame(ratios), level)[_RATIOS]
     every = _judged(pd.DataFrame(overall), level)[_OVERALL]
@@ -203,7 +203,8 @@ def _shortcomings(paired: PairedErrors, law: Fit | str) -> list[str]:
     sizes = len(paired.repeated().sizes)
     if sizes < LEAST_SIZES:
         found.append(
-            f"{sizes} sizes do not identify factor, exponent and floor: run {LEAST_SIZES} or more"
+            f"{sizes} size{' does' if sizes == 1 else 's do'} not identify factor, exponent and "
+            f"floor: run {LEAST_SIZES} or more"
         )
     return found
 

@@ -87,7 +87,7 @@ def required(
     if math.isinf(lower) or target < floor[1]:
         ends = f" ({measure.between(*floor[1:])})"
         if target >= floor[1]:
-            ends = f", and even its interval does not get there by n = {count(grid[-1])}"
+            ends += f", and even its interval does not get there by n = {count(grid[-1])}"
         return Required(
             target=target,
             status="unreachable",

@@ -58,8 +58,8 @@ def foretell(seen: Observations, average: Average, x: Array) -> Foretold:
     untested = 1.0 if seen.single else np.exp(-average.tested / _TESTS)
     # Tests are about a doubling; what is unsure at N itself is noise.
     ahead = np.clip(x / np.log(2), 0, 1)
-    doubt = 1 - ahead * (1 - _TESTED_SHARE) * (1 - untested)
-    variance = doubt**2 * (average.weights @ within + between)
+    untold = 1 - ahead * (1 - _TESTED_SHARE) * (1 - untested)
+    variance = untold**2 * (average.weights @ within + between)
     shared = np.where(x > 0, average.misfit * x, _MISFIT * within_sizes**2)
     misfit = (average.slope * shared) ** 2
     unseen = (average.slope * _MISFIT * (x**2 - within_sizes**2)) ** 2
@@ -71,7 +71,10 @@ def foretell(seen: Observations, average: Average, x: Array) -> Foretold:
     moves = (1 - trust) * _moves(average, x) + trust * seen_at_x
     return Foretold(
         law + trust * (observed - law_there),
-        (1 - trust) ** 2 * (variance + misfit) + trust**2 * noise + unseen,
+        (1 - trust) ** 2 * (variance + misfit)
+        + trust**2 * noise
+        + unseen
+        + (moves * (seen.doubt @ moves)).sum(0),
         (moves * (seen.case_covariance @ moves)).sum(0),
     )
 
@@ -142,6 +145,7 @@ def slope_interval(
     moves = np.zeros(len(seen.sizes))
     for _, weight, gain in _gains(average):
         moves += weight * gain[SLOPE]
+    variance += moves @ seen.doubt @ moves
     cases = np.maximum(0, moves @ seen.case_covariance @ moves)
     half = half_width(seen, variance, cases, level)
     low, estimate, high = np.exp([centre - half, centre, centre + half])

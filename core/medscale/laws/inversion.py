@@ -55,8 +55,9 @@ def crossing(
     # As the curve rises, what is told apart at the last place known is so beyond it.
     places, values, margin = places[known], values[known], margin[known]
     inside = np.abs(values) <= margin + _TIE
-    if bound and not inside.any():
-        low, high = (places[-1], np.inf) if bound == ">=" else (-np.inf, places[0])
+    if not inside.any() and values[0] * values[-1] > 0:
+        # Beyond all places where a margin is known.
+        low, high = (places[-1], np.inf) if values[-1] < 0 else (-np.inf, places[0])
         return Crossing(place, float(low), float(high), bound)
     low, high = -np.inf, np.inf
     if not inside[0] and bound != "<=":

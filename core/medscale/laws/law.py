@@ -111,7 +111,7 @@ class Fit:
 
     def predict(self, n: ArrayLike) -> Array:
         """Return the mean error at sizes n, in the shape of n."""
-        return np.exp(self._foretell(n).log_error)
+        return np.minimum(np.exp(self._foretell(n).log_error), self.largest)
 
     def interval(
         self, n: ArrayLike, level: float = 0.9, kind: Literal["mean", "run"] = "mean"
@@ -129,7 +129,9 @@ class Fit:
         if kind == "run":
             variance = variance + intervals.trial_variance(self._seen, np.log(_sizes(n)))
         half = intervals.half_width(self._seen, variance, case_variance, level)
-        low, high = np.exp(centre - half), np.exp(centre + half)
+        # At a level near 1 an interval may have no end.
+        with np.errstate(over="ignore"):
+            low, high = np.exp(centre - half), np.exp(centre + half)
         return np.minimum(low, self.largest), np.minimum(high, self.largest)
 
     @cached_property
@@ -199,7 +201,8 @@ class Fit:
             if not new_patients:
                 case_variance = np.zeros_like(case_variance)
             half = intervals.half_width(self._seen, variance, case_variance, level)
-            return np.exp(centre), np.exp(centre - half), np.exp(centre + half)
+            with np.errstate(over="ignore"):
+                return np.exp(centre), np.exp(centre - half), np.exp(centre + half)
 
         return curve
 
@@ -253,6 +256,10 @@ def fit_cases(rows: pd.DataFrame, *, largest: float = math.inf) -> Fit:
         DataError: As `fit`, and if a test case is twice in one trial.
     """
     trial, case = ["size", "split", "replicate"], ["subject", "case"]
+    for name in (*trial, *case):
+        if rows[name].isna().any():
+            place = rows.index[rows[name].isna()][0]
+            raise DataError(f"row {place} has no {name}, expected one; leave that row out")
     twice = rows[rows.duplicated([*trial, *case])]
     if len(twice):
         first = _first(twice)
@@ -287,6 +294,11 @@ def _first(rows: pd.DataFrame) -> dict[Hashable, Any]:
 
 
 def _law(seen: Observations, largest: float) -> Fit:
+    if not largest >= seen.means.max():
+        raise DataError(
+            f"largest got {largest:g}, expected an error that no mean exceeds; that at "
+            f"n = {seen.sizes[seen.means.argmax()]:g} is {seen.means.max():g}"
+        )
     return Fit(seen, average(seen), seen.warnings, largest)
 
 

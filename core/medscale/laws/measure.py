@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 _NAMES = {"dice": "Dice", "iou": "IoU", "nsd": "NSD", "auc": "AUC", "f1": "F1"}
@@ -33,6 +34,6 @@ class Measure:
 
     def _number(self, error: float) -> str:
         if self.score is None:
-            return f"{error:.3g}"
+            return f"{error:.3g}" if math.isfinite(error) else "∞"
         places = 3 if error > 1e-3 else 6
         return f"{max(0.0, 1 - error):.{places}f}".rstrip("0").rstrip(".")

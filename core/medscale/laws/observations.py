@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from medscale.errors import DataError
-from medscale.laws.best_so_far import repeats, uncover
+from medscale.laws.best_so_far import dense, repeats, uncover
 from medscale.laws.cases import by_subject, count_missing, shared_covariance
 from medscale.laws.noise import common_correlation, scatter_about_neighbours, shrunk_variance
-from medscale.laws.oddities import hidden, late_rise, oddities, together, unscored, zeros
+from medscale.laws.oddities import best_so_far, late_rise, oddities, together, unscored, zeros
 
 Array = NDArray[np.float64]
 
@@ -35,6 +36,7 @@ class Observations:
         log_means: What laws are fitted to: logarithms of the means, or, where these are the best so
             far of one run, of what its checkpoints had (K,).
         counts: Trials of each size (K,).
+        doubt: Covariance of the log means as they are not known to be those of checkpoints (K, K).
         trial_variance: Variance of ln error of one trial, smoothed over sizes (K,).
         correlation: Of the log means of two sizes that share replicates (K, K).
         degrees: Degrees of freedom that the variances rest on.
@@ -47,6 +49,7 @@ class Observations:
     sizes: Array
     means: Array
     log_means: Array
+    doubt: Array
     counts: NDArray[np.intp]
     trial_variance: Array
     correlation: Array
@@ -109,13 +112,14 @@ def observe(
         DataError: If no curve can be fitted to these.
     """
     n, by_case = _vector(sizes, "sizes"), _by_case(errors)
-    labels = np.arange(len(n)) if replicates is None else np.asarray(replicates)
-    for name, other in (("errors", by_case), ("replicates", labels)):
+    labels = np.arange(len(n)) if replicates is None else _labels(replicates, "replicates")
+    split = np.zeros(len(n), dtype=np.intp) if splits is None else _labels(splits, "splits")
+    for name, other in (("errors", by_case), ("replicates", labels), ("splits", split)):
         if len(other) != len(n):
             raise DataError(
                 f"{name} got {len(other)} values for {len(n)} sizes, expected one for each trial"
             )
-    missing = count_missing(by_case, np.zeros(len(n)) if splits is None else np.asarray(splits))
+    missing = count_missing(by_case, split)
     parts, shares = by_subject(by_case, _subjects(subjects, by_case.shape[1]))
     error = parts.sum(axis=1)
     _refuse_impossible(n, error)
@@ -133,16 +137,15 @@ def observe(
             f"the mean error at n = {levels[means == 0][0]:g} is 0, which no curve in logarithms "
             "can reach; leave that size out, or give an error that is not rounded to 0"
         )
-    relative, log_means, kept = error / means[place] - 1, np.log(means), np.zeros(len(means), bool)
+    relative = error / means[place] - 1
     if (counts > 1).any():
         squares = np.bincount(place, weights=relative**2).astype(float)
         variance, degrees = shrunk_variance(np.log(levels), squares, (counts - 1).astype(float))
         correlation = common_correlation(place, relative, labels)
+        log_means, doubt = np.log(means), np.zeros((len(means), len(means)))
+        told: tuple[str, ...] = ()
     else:
-        level, degrees = scatter_about_neighbours(np.log(levels), log_means)
-        kept = repeats(means)
-        if kept.any():
-            log_means, level = uncover(levels, log_means, kept, level)
+        log_means, doubt, level, degrees, told = _of_one_run(levels, means)
         variance, correlation = np.full(len(levels), level), np.eye(len(levels))
     crowd = together(levels) if counts.max() == 1 else 1.0
     rise = late_rise(levels, means, variance / counts * crowd, correlation, degrees)
@@ -150,6 +153,7 @@ def observe(
         sizes=levels,
         means=means,
         log_means=log_means,
+        doubt=doubt,
         counts=counts,
         trial_variance=variance,
         correlation=correlation,
@@ -160,11 +164,23 @@ def observe(
         warnings=(
             *oddities(levels, means, variance / counts),
             *rise,
-            *hidden(levels, means, log_means, int(kept.sum())),
+            *told,
             *zeros(levels, np.bincount(place[error == 0], minlength=len(levels)), counts),
             *unscored(*missing),
         ),
     )
+
+
+def _of_one_run(sizes: Array, errors: Array) -> tuple[Array, Array, float, float, tuple[str, ...]]:
+    """Return what single trials tell: log means, doubt, variance of a trial, degrees, warnings."""
+    log_errors = np.log(errors)
+    variance, degrees = scatter_about_neighbours(np.log(sizes), log_errors)
+    doubt, repeated, hidden = np.zeros((len(sizes), len(sizes))), repeats(errors), None
+    if repeated.any() and dense(sizes):
+        log_errors, doubt, variance = uncover(sizes, log_errors, repeated, variance)
+        hidden = float(np.exp(log_errors[-1]))
+    told = best_so_far(sizes, errors, int(repeated.sum()), hidden)
+    return log_errors, doubt, variance, degrees, told
 
 
 def _by_case(errors: ArrayLike) -> Array:
@@ -196,13 +212,29 @@ def _subjects(subjects: ArrayLike | None, cases: int) -> NDArray[np.intp]:
     """Return the number of each test case's subject (C,)."""
     if subjects is None:
         return np.arange(cases)
-    labels = np.asarray(subjects)
-    if labels.shape != (cases,):
+    labels = _labels(subjects, "subjects")
+    if len(labels) != cases:
         raise DataError(
             f"subjects got {len(labels)} labels for {cases} test cases, expected one for each: "
             "errors have a row per trial and a column per test case"
         )
-    return np.unique(labels, return_inverse=True)[1]
+    return labels
+
+
+def _labels(values: ArrayLike, name: str) -> NDArray[np.intp]:
+    """Return the number of each label; labels are names, of whatever type, and none is missing."""
+    try:
+        flat = np.ndim(values) == 1
+    except ValueError:
+        flat = False
+    if not flat:
+        raise DataError(f"{name} got {values!r}, expected one label for each, such as 0, 1, 2")
+    numbers: dict[Any, int] = {}
+    for place, label in enumerate(labels := list(values)):  # type: ignore[arg-type]
+        if label is None or label != label:
+            raise DataError(f"{name}[{place}] is {label!r}, expected a label")
+        numbers.setdefault(label, len(numbers))
+    return np.array([numbers[label] for label in labels], dtype=np.intp)
 
 
 def _numbers(values: ArrayLike, name: str) -> Array:

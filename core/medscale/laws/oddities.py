@@ -111,22 +111,26 @@ def together(sizes: Array) -> Array:
     return crowd
 
 
-def hidden(sizes: Array, means: Array, log_means: Array, kept: int) -> tuple[str, ...]:
-    """Return a warning if errors are the best so far, and the law is of what they hide.
+def best_so_far(sizes: Array, means: Array, repeated: int, hidden: float | None) -> tuple[str, ...]:
+    """Return a warning if errors are the best so far, and what the law is of then.
 
     Args:
         sizes: Ascending (K,).
         means: As given (K,).
-        log_means: What the law is fitted to (K,).
-        kept: At how many sizes the best so far repeats.
+        repeated: At how many sizes an error only repeats the one before.
+        hidden: What checkpoints have at the largest size, if the law is of them.
     """
-    if not kept:
+    if not repeated:
         return ()
+    law = "if so, they are better than a training of that size is, and so is the law"
+    if hidden is not None:
+        law = (
+            f"the law is of its checkpoints, about {hidden:.3g} at n = {sizes[-1]:g} where the "
+            f"best is {means[-1]:.3g}"
+        )
     return (
-        f"the error never rises and repeats at {kept} of {len(sizes)} sizes, as the best so far of "
-        f"one run does; the law is of its checkpoints, about {np.exp(log_means[-1]):.3g} at n = "
-        f"{sizes[-1]:g} where the best is {means[-1]:.3g}: give each checkpoint's own error if you "
-        "have it",
+        f"the error never rises and repeats at {repeated} of {len(sizes)} sizes, as the best so "
+        f"far of one run does; {law}: give each error itself if you have it",
     )
 
 

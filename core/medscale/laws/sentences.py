@@ -73,7 +73,7 @@ def saving(*, overall: pd.DataFrame, efficiency: pd.DataFrame, baseline: str) ->
     told = [row for row in overall.to_dict("records") if row["verdict"] == "lower"]
     if told:
         return _together(min(told, key=lambda row: row["ratio"]), baseline)
-    if all(math.isnan(row["low"]) for row in telling):
+    if efficiency["low"].isna().all():
         return "One training at each size cannot show whether any augmentation saves annotations."
     *others, last = [str(row["arm"]) for row in telling]
     arms = f"{', '.join(others)} or {last}" if others else last
@@ -98,7 +98,7 @@ def _gain(overall: pd.DataFrame) -> Callable[[Row], tuple[float, float]]:
 def _telling(rows: pd.DataFrame) -> Row:
     """Return the row of the largest size that has an interval without open end, and no forecast.
 
-    Without one, that of the largest size.
+    Without one, that of the largest size that has an interval, or the largest.
     """
     closed = rows[
         (rows["bound"] == "")
@@ -106,7 +106,9 @@ def _telling(rows: pd.DataFrame) -> Row:
         & (rows["high"] < math.inf)
         & ~rows["extrapolated"]
     ]
-    return (closed if len(closed) else rows).to_dict("records")[-1]
+    known = rows[rows["low"].notna()]
+    best = next(some for some in (closed, known, rows) if len(some))
+    return best.to_dict("records")[-1]
 
 
 def _worth(row: Row, baseline: str) -> str:
@@ -123,11 +125,11 @@ def _worth(row: Row, baseline: str) -> str:
         f"With {row['arm']}, {size} annotated {noun} worth {number}{interval} {_without(baseline)}"
     )
     if math.isnan(low):
-        return f"{text}; one trial by size gives no interval."
+        return f"{text}; one pair of trials of that size gives no interval."
     if low <= 1 <= high:
         return f"{text}: neither gain nor loss is shown."
     if row["verdict"] != ("lower" if low > 1 else "higher"):
-        return f"{text}: the errors are {_UNTOLD} {_CORRECTED}."
+        return f"{text}: the errors there are {_UNTOLD} {_CORRECTED}."
     return f"{text}." if low > 1 else f"{text}: it costs annotations."
 
 

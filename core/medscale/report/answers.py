@@ -82,6 +82,8 @@ def needed(finding: ArmFinding, target: float) -> Need:
         # Rounded it must not seem to reach the goal.
         near = score(level) if float(score(level)) < target else f"{level:.4f}"
         clause = f"{goal} is out of reach: with more images it levels off near Dice {near}"
+        if law.floor[1] <= 1 - target:
+            clause += ", if it levels off at all"
     elif required.status == "not_identified":
         # Beyond what the law is trusted for, the lower end of its interval says nothing.
         low = min(required.low, law.sizes[-1] * law.trusted_factor)

@@ -112,7 +112,8 @@ def _chart_panel(axes: Axes, chart: Chart, panel: Panel, bounds: Frame) -> None:
         _reference(axes, chart, label_place(chart, panel, bounds))
     for curve in panel.curves:
         _chart_curve(axes, curve, bounds, bars=chart.bars)
-    axes.set(xscale="log", yscale="log", xlim=bounds.x, ylim=bounds.y)
+    # Limits first: of an empty panel, a scale finds none.
+    axes.set(xlim=bounds.x, ylim=bounds.y, xscale="log", yscale="log")
     axes.xaxis.set_major_locator(FixedLocator(bounds.x_ticks))
     axes.yaxis.set_major_locator(FixedLocator(bounds.y_ticks))
     for axis in (axes.xaxis, axes.yaxis):

@@ -198,6 +198,8 @@ def _points(plot: _Plot, n: Iterable[float], values: Iterable[float]) -> str:
 def _hover_columns(parent: ET.Element, plot: _Plot, curves: Sequence[Curve]) -> None:
     """Add a strip for each size; the page's script shows there what all arms have at it."""
     sizes = sorted({mark.n for curve in curves for mark in curve.marks})
+    if not sizes:
+        return
     places = [plot.x(size) for size in sizes]
     edges = [0.0, *((a + b) / 2 for a, b in pairwise(places)), plot.width]
     for size, (left, right) in zip(sizes, pairwise(edges), strict=True):

@@ -52,6 +52,22 @@ def test_other_curves_are_taken_as_they_are(errors: list[float]) -> None:
     assert not repeats(np.array(errors)).any()
 
 
+@pytest.mark.parametrize("unit", [1e-12, 0.1, 1.0, 7.0, 10.0, 100.0, 1e6])
+def test_the_unit_of_errors_is_no_matter(unit: float) -> None:
+    # The falls that end repeats are three times the unit of these errors.
+    errors = np.array([0.5, 0.4, 0.4, 0.37, 0.34, 0.34, 0.31, 0.25])
+    assert repeats(errors * unit).sum() == repeats(errors).sum() == 2
+
+
+def test_trainings_of_doubling_sizes_are_taken_as_they_are_with_a_warning() -> None:
+    sizes, errors = 2.0 ** np.arange(8), [0.5, 0.4, 0.4, 0.33, 0.27, 0.27, 0.22, 0.17]
+    seen = observe(sizes, errors)
+    np.testing.assert_array_equal(seen.log_means, np.log(errors))
+    (warning,) = seen.warnings
+    assert "repeats at 2 of 8 sizes" in warning
+    assert "better than a training of that size is" in warning
+
+
 @given(decimals=st.integers(2, 4), exponent=st.floats(0.1, 1), floor=st.floats(0.01, 0.3))
 def test_rounding_is_not_taken_for_the_best_so_far(
     decimals: int, exponent: float, floor: float
@@ -98,3 +114,16 @@ def test_the_law_is_nearer_to_new_runs_than_that_of_the_errors_as_given() -> Non
             inside[name].append(float(np.mean((low <= checkpoints) & (checkpoints <= high))))
     assert np.mean(missed["as given"]) + NOISE / 3 < np.mean(missed["best"]) < NOISE / 3
     assert np.mean(inside["best"]) > np.mean(inside["as given"]) + 0.2
+
+
+def test_where_every_size_is_one_checkpoint_intervals_still_hold_the_truth() -> None:
+    sizes, inside = 4 * 1.17 ** np.arange(24.0), []
+    for seed in range(20):
+        scatter = np.random.default_rng([seed, 3]).normal(size=len(sizes)) * NOISE
+        errors = np.minimum.accumulate(truth(sizes) * np.exp(scatter))
+        if repeats(errors).any():
+            ends = np.array([1, 2]) * sizes[-1]
+            low, high = fit(sizes, errors).interval(ends)
+            inside.append((low <= truth(ends)) & (truth(ends) <= high))
+    assert len(inside) > 10
+    assert np.mean(inside) > 0.9

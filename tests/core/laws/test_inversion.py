@@ -59,3 +59,12 @@ def test_one_place_is_a_curve() -> None:
     one = np.array([2.0])
     assert crossing(one, np.array([-1.0]), np.array([0.1]), preferred=0).bound == ">="
     assert crossing(one, np.array([0.0]), np.array([0.1]), preferred=0).place == 2
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_beyond_what_has_a_margin_the_interval_is_open(sign: int) -> None:
+    margin = np.where(sign * (PLACES - 5) <= 0, 0.5, np.nan)
+    found = crossing(PLACES, PLACES - 5 - 2 * sign, margin, preferred=0)
+    assert found.place == pytest.approx(5 + 2 * sign)
+    assert found.bound == ""
+    assert [found.low, found.high] == ([5, math.inf] if sign == 1 else [-math.inf, 5])

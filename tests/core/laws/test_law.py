@@ -116,6 +116,25 @@ def test_intervals_end_where_errors_do(kind: Literal["mean", "run"]) -> None:
     assert bounded.interval(1, kind=kind)[0] == free.interval(1, kind=kind)[0]
 
 
+def test_no_prediction_exceeds_the_largest_error() -> None:
+    law = fit([8, 16, 32, 64, 128], [0.98, 0.95, 0.9, 0.8, 0.65], largest=1.0)
+    assert fit([8, 16, 32, 64, 128], [0.98, 0.95, 0.9, 0.8, 0.65]).predict(1) > 1
+    low, high = law.interval(1)
+    assert low < law.predict(1) == high == 1
+
+
+@pytest.mark.parametrize("largest", [0.5, -1.0, np.nan])
+def test_a_largest_error_below_the_means_is_refused(largest: float) -> None:
+    with pytest.raises(DataError, match="expected an error that no mean exceeds"):
+        fit([8, 16, 32], [0.98, 0.95, 0.9], largest=largest)
+
+
+def test_intervals_at_a_level_near_1_may_have_no_end() -> None:
+    low, high = fit([1, 2], [0.4, 0.3]).interval(4, level=1 - 1e-9)
+    assert low == 0
+    assert high == np.inf
+
+
 def test_replicates_that_err_together_widen_the_interval() -> None:
     common = np.random.default_rng(1).normal(size=5)[REPLICATES] * 0.2
     errors = trials(noise=0.01) * np.exp(common)

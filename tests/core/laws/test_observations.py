@@ -65,6 +65,30 @@ def test_a_training_log_is_refused_with_advice() -> None:
         observe(sizes, 0.1 + sizes**-0.5)
 
 
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        ([0, 1, None, 3, 4], r"replicates\[2\] is None, expected a label"),
+        ([0, 1, np.nan, 3, 4], r"replicates\[2\] is nan, expected a label"),
+        ("abcde", "replicates got 'abcde', expected one label for each"),
+        (3, "replicates got 3, expected one label for each"),
+        ([[0], [1], [2], [3], [4]], "expected one label for each"),
+        ([[0], [1, 2]], "expected one label for each"),
+        ([0, 1], "replicates got 2 values for 5 sizes"),
+    ],
+)
+def test_labels_that_are_none_get_a_sentence(labels: object, sentence: str) -> None:
+    with pytest.raises(DataError, match=sentence):
+        observe(SIZES, ERRORS, replicates=labels)  # type: ignore[arg-type]
+
+
+def test_labels_may_be_of_any_type() -> None:
+    sizes, errors = np.repeat(SIZES, 2), np.repeat(ERRORS, 2) * np.tile([0.9, 1.1], 5)
+    plain = observe(sizes, errors, replicates=np.tile([0, 1], 5))
+    mixed = observe(sizes, errors, replicates=np.array(["a", 1] * 5, dtype=object))
+    np.testing.assert_allclose(mixed.correlation, plain.correlation)
+
+
 def test_subjects_need_errors_by_case() -> None:
     with pytest.raises(DataError, match="subjects got 5 labels for 1 test cases"):
         observe(SIZES, ERRORS, subjects=["a", "b", "c", "d", "e"])

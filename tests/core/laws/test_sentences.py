@@ -76,3 +76,11 @@ def test_a_bound_is_said_once(low: float, said: str) -> None:
     overall = pd.DataFrame([_overall("far", 0.8)])
     sentence = saving(overall=overall, efficiency=pd.DataFrame([row]), baseline="none")
     assert sentence == f"With far, 4 annotated images are worth {said}"
+
+
+def test_a_last_size_without_interval_does_not_speak_for_the_others() -> None:
+    single = {"low": math.nan, "high": math.nan, "verdict": ""}
+    rows = [_efficiency("one", 4, 3.0) | {"high": math.inf}, _efficiency("one", 8, 3.0) | single]
+    overall = pd.DataFrame([_overall("one", 0.6)])
+    sentence = saving(overall=overall, efficiency=pd.DataFrame(rows), baseline="none")
+    assert sentence == "With one, 4 annotated images are worth 12 (interval from 4.4) without it."

@@ -246,6 +246,15 @@ def test_small_runs_have_a_page_that_says_what_is_missing(
     assert "curve-dice" in sections(page)
 
 
+def test_a_setting_without_a_law_has_its_empty_panel(tmp_path: Path) -> None:
+    synthetic_run(tmp_path / "one", sizes=(4,))
+    synthetic_run(tmp_path / "many")
+    found = find([tmp_path / "one", tmp_path / "many"], baseline=None)
+    page = write_report(found, {}, tmp_path / "page", target=0.9)[0].read_text(encoding="utf-8")
+    laws = page[page.index('id="laws"') :].split("</section>")[0]
+    assert laws.count('<svg class="panel') == 2
+
+
 def test_failures_are_listed_with_their_words(tmp_path: Path) -> None:
     store = synthetic_run(tmp_path / "run", failed=2, message="the network is not finite")
     page = Page(report([store.folder]))
