@@ -231,7 +231,8 @@ def _labels(values: ArrayLike, name: str) -> NDArray[np.intp]:
         raise DataError(f"{name} got {values!r}, expected one label for each, such as 0, 1, 2")
     numbers: dict[Any, int] = {}
     for place, label in enumerate(labels := list(values)):  # type: ignore[arg-type]
-        if label is None or label != label:
+        # Labels that are unlike themselves are NaN, or nothing that can be told.
+        if label is None or not isinstance(label == label, bool | np.bool_) or label != label:
             raise DataError(f"{name}[{place}] is {label!r}, expected a label")
         numbers.setdefault(label, len(numbers))
     return np.array([numbers[label] for label in labels], dtype=np.intp)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from medscale.errors import DataError
@@ -70,6 +71,7 @@ def test_a_training_log_is_refused_with_advice() -> None:
     [
         ([0, 1, None, 3, 4], r"replicates\[2\] is None, expected a label"),
         ([0, 1, np.nan, 3, 4], r"replicates\[2\] is nan, expected a label"),
+        ([0, 1, pd.NA, 3, 4], r"replicates\[2\] is <NA>, expected a label"),
         ("abcde", "replicates got 'abcde', expected one label for each"),
         (3, "replicates got 3, expected one label for each"),
         ([[0], [1], [2], [3], [4]], "expected one label for each"),
