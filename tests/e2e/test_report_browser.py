@@ -44,6 +44,18 @@ def centre(browser: Browser, selector: str) -> tuple[float, float]:
     return x, y
 
 
+def open_at(browser: Browser, page: str, width: int) -> None:
+    """Load the page in a window of so many pixels."""
+    browser.call(
+        "Emulation.setDeviceMetricsOverride",
+        width=width,
+        height=800,
+        deviceScaleFactor=1,
+        mobile=False,
+    )
+    browser.open(page)
+
+
 def test_it_loads_in_silence_and_answers_the_pointer(page: str, browser: Browser) -> None:
     browser.open(page)
     assert browser.evaluate("document.title") == "medscale: run"
@@ -97,14 +109,7 @@ def test_paper_has_what_the_screen_folds(page: str, browser: Browser) -> None:
 
 @pytest.mark.parametrize("width", [360, 768, 1400])
 def test_it_fits_the_window(page: str, browser: Browser, width: int) -> None:
-    browser.call(
-        "Emulation.setDeviceMetricsOverride",
-        width=width,
-        height=800,
-        deviceScaleFactor=1,
-        mobile=False,
-    )
-    browser.open(page)
+    open_at(browser, page, width)
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
 
 
@@ -112,14 +117,7 @@ def test_it_fits_the_window(page: str, browser: Browser, width: int) -> None:
 def test_no_answer_is_hidden_in_a_narrow_window(
     page: str, browser: Browser, width: int, stacked: bool
 ) -> None:
-    browser.call(
-        "Emulation.setDeviceMetricsOverride",
-        width=width,
-        height=800,
-        deviceScaleFactor=1,
-        mobile=False,
-    )
-    browser.open(page)
+    open_at(browser, page, width)
     cells = "[...document.querySelectorAll('#answers td')]"
     assert browser.evaluate(f"{cells}.length") == 10
     assert browser.evaluate(

@@ -11,6 +11,7 @@ from scipy.special import log_ndtr
 
 from medscale.laws.families import SHIFTED_FLOOR, Array
 from medscale.laws.fitting import prior
+from medscale.laws.noise import CLOSE
 
 _REPEATS = 2
 """So many repeats, or more, are no accident."""
@@ -20,9 +21,6 @@ _FALL_IN_UNITS = 3.0 * (1 - 1e-6)
 
 _SAME = 1e-9
 """Errors that differ by no more than this share of themselves are equal."""
-
-_CLOSE = 0.34
-"""Distance in ln n, just below half a doubling: closer sizes are checkpoints of one run."""
 
 _LEAST, _MOST = np.log(1e-5), np.log(3.0)
 """Bounds of the logarithm of the checkpoints' standard deviation, of ln error."""
@@ -81,7 +79,7 @@ def _unit(errors: Array) -> float:
 
 def dense(sizes: Array) -> bool:
     """Return whether sizes (K,) are so close that they are checkpoints of one run."""
-    return bool(np.median(np.diff(np.log(sizes))) < _CLOSE)
+    return bool(np.median(np.diff(np.log(sizes))) < CLOSE)
 
 
 def uncover(

@@ -146,10 +146,9 @@ def trusted_factor(curve: Curve, sizes: Array) -> float:
 def next_sizes(sizes: Array) -> tuple[float, ...]:
     """Return the next two sizes worth running: on, in the steps of the last sizes.
 
-    They are whole where the sizes are; others, such as shares of a whole, get three digits.
-
     What lies beyond the largest size is told by the largest sizes, so the next steps up teach
     most; steps are at most doublings, so that the law is asked for no more than it can answer.
+    They are whole where the sizes are; others, such as shares of a whole, get three digits.
     """
     largest = sizes[-1]
     step = float(np.clip(np.median(sizes[1:] / sizes[:-1]), math.sqrt(2), 2))

@@ -47,7 +47,7 @@ def foretell(seen: Observations, average: Average, x: Array) -> Foretold:
     members, and a misfit that all share. Beyond N that is how far forecasts from smaller sizes of
     this very curve went wrong; before N, what was seen makes good for it. Below the smallest size
     the law goes on from what was seen there, and the misfit grows. Test subjects move all log means
-    together, and the curve with them.
+    together, and the curve with them; so does what is not known of checkpoints.
     """
     values, within = average.foretell(x)
     law = average.weights @ values
@@ -58,8 +58,8 @@ def foretell(seen: Observations, average: Average, x: Array) -> Foretold:
     untested = 1.0 if seen.single else np.exp(-average.tested / _TESTS)
     # Tests are about a doubling; what is unsure at N itself is noise.
     ahead = np.clip(x / np.log(2), 0, 1)
-    untold = 1 - ahead * (1 - _TESTED_SHARE) * (1 - untested)
-    variance = untold**2 * (average.weights @ within + between)
+    left = 1 - ahead * (1 - _TESTED_SHARE) * (1 - untested)
+    variance = left**2 * (average.weights @ within + between)
     shared = np.where(x > 0, average.misfit * x, _MISFIT * within_sizes**2)
     misfit = (average.slope * shared) ** 2
     unseen = (average.slope * _MISFIT * (x**2 - within_sizes**2)) ** 2

@@ -16,6 +16,9 @@ _SLOPE_PRECISION = 4.0
 _USUAL_SCATTER, _USUAL_DEGREES = 0.005, 1.0
 """Standard deviation of ln error, and its weight, where single points leave it open."""
 
+CLOSE = 0.34
+"""Distance in ln n, just below half a doubling: closer sizes may be checkpoints of one run."""
+
 _REACH = 0.5
 """Distance in ln n over which the errors of a curve are about the same error."""
 

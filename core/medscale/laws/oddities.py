@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from medscale.errors import DataError
+from medscale.laws.noise import CLOSE
 
 Array = NDArray[np.float64]
 
@@ -18,9 +19,6 @@ _NOTABLE_RISE = float(np.log(1.05))
 """A smaller rise of ln error is no matter, however sure it is."""
 
 _SAME = 1e-9
-
-_APART = 0.34
-"""Distance in ln n, just below half a doubling, within which points of one training run are one."""
 
 
 def oddities(sizes: Array, means: Array, variance: Array) -> tuple[str, ...]:
@@ -107,7 +105,7 @@ def together(sizes: Array) -> Array:
     What near checkpoints show of their scatter is too little of it, and their least is too low.
     """
     x = np.log(sizes)
-    crowd: Array = (np.abs(x[:, None] - x) < _APART).sum(axis=1).astype(float)
+    crowd: Array = (np.abs(x[:, None] - x) < CLOSE).sum(axis=1).astype(float)
     return crowd
 
 
