@@ -7,7 +7,8 @@ and 9 doubling sizes and 5, 10 and 20 trials each, whose noise falls with n, are
 for 90 % intervals: how often that of the mean holds the truth at 1, 2 and 4 times the largest size,
 and that of a new run a new run; how wide they are; how often the interval of the required n holds
 the true one, for targets that the truth reaches at 1.5 to 4 times the largest size, where a number
-is given; how often a target below the true floor gets a number all the same; and CPU time per fit.
+is given, and the same for those of the targets that lie within 1 % of the true floor, where no two
+sizes differ; how often a target below that floor gets a number all the same; and CPU time per fit.
 
     python -m benchmarks.coverage --cases 20
 
@@ -40,6 +41,9 @@ Array = NDArray[np.float64]
 Truth = Callable[[Array], Array]
 MULTIPLES = np.array([1.0, 2.0, 4.0])
 LEVEL = 0.9
+AT_FLOOR = 1.01
+"""Times the floor: a target below that is as good as the floor."""
+
 HARDNESS, DRIFT, INTERACTION = 0.5, 0.05, 0.3
 """Standard deviation of ln error over test cases, of its change per ln n, and over the trials of a
 case."""
@@ -112,6 +116,8 @@ class Tally:
     error: list[list[float]] = field(default_factory=list)
     required: list[bool] = field(default_factory=list)
     asked: int = 0
+    required_at_floor: list[bool] = field(default_factory=list)
+    asked_at_floor: int = 0
     numbers_below_floor: list[bool] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
@@ -122,6 +128,8 @@ class Tally:
         yield from (f"±{width:.0%}" for width in np.median(self.width, axis=0))
         yield from (f"{e:.3f}" for e in np.sqrt(np.mean(np.square(self.error), axis=0)))
         yield f"{sum(self.required)} of {len(self.required)}/{self.asked}"
+        at_floor = self.required_at_floor
+        yield f"{sum(at_floor)} of {len(at_floor)}/{self.asked_at_floor}"
         below = self.numbers_below_floor
         yield f"{np.mean(below):.0%}" if below else ""
         yield f"{np.mean(self.seconds):.2f}"
@@ -144,7 +152,7 @@ def main() -> None:
         in_parallel(arguments.fits, arguments.processes)
         return
     head = ["truth", "sizes", *_at("mean"), *_at("run"), *_at("width"), *_at("error")]
-    head += ["required n held, given", "number below floor", "CPU s"]
+    head += ["required n held of given/asked", "those at the floor", "number below floor", "CPU s"]
     head += _at("these cases") if arguments.cases else []
     print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
     for name in arguments.families.split(","):
@@ -198,10 +206,15 @@ def judge(
     run = drawn(beyond)
     tally.run.append(list((low <= run) & (run <= high)))
     needed = largest * generator.uniform(1.5, 4)
-    answer = law.required(float(truth(np.array([needed]))[0]), LEVEL)
+    target = float(truth(np.array([needed]))[0])
+    answer = law.required(target, LEVEL)
+    at_floor = target < AT_FLOOR * floor
     tally.asked += 1
+    tally.asked_at_floor += at_floor
     if answer.status in ("reached", "reachable"):
         tally.required.append(answer.low <= needed <= answer.high)
+        if at_floor:
+            tally.required_at_floor.append(tally.required[-1])
     if floor:
         tally.numbers_below_floor.append(
             law.required(0.9 * floor, LEVEL).status in ("reached", "reachable")

@@ -49,6 +49,13 @@ def report(
     galleries = {run.name: gallery(run, cache_folder()) for run in found} if pictures else {}
     folder = out or (runs[0] / "report" if len(found) == 1 else Path("report"))
     with storing(folder):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (FileNotFoundError, FileExistsError) as problem:
+            raise ConfigError(
+                f"--out got {folder}, where no folder can be made ({problem.strerror}); "
+                "choose another place"
+            ) from problem
         page, *others = write_report(found, galleries, folder, target=1 - error)
     console = message_console()
     console.print(f"page     {page}", markup=False, soft_wrap=True)

@@ -43,6 +43,7 @@ _STORAGE = {
     errno.EACCES: "permission denied; choose a folder that you may write",
     errno.EPERM: "not permitted; choose a folder that you may write",
     errno.ENOTDIR: "a part of that path is a file; choose another folder",
+    errno.ENAMETOOLONG: "that name is too long; choose a shorter one",
     errno.EFBIG: "the file would exceed the size limit that is set for this process; raise it",
 }
 

@@ -55,6 +55,17 @@ def test_a_file_is_no_place_for_a_page(tmp_path: Path, capsys: pytest.CaptureFix
     assert (tmp_path / "file").read_text(encoding="utf-8") == "mine"
 
 
+def test_where_no_folder_can_be_made_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    synthetic_run(tmp_path / "run", sizes=(1, 2))
+    (tmp_path / "link").symlink_to(tmp_path / "gone" / "page")
+    assert run(["report", "run", "--out", "link"]) == 1
+    assert "--out got link, where no folder can be made" in capsys.readouterr().err
+    assert run(["report", "run", "--out", "long" * 100]) == 1
+    assert "that name is too long; choose a shorter one" in capsys.readouterr().err
+
+
 def test_the_target_and_the_baseline_can_be_chosen(tmp_path: Path) -> None:
     synthetic_run(tmp_path / "run")
     command = ["report", "run", "--out", "page", "--no-pictures", "--target", "dice=0.7"]

@@ -11,7 +11,7 @@ from medscale.laws.forecast import format_count
 from medscale.laws.sentences import saving
 from medscale.report.findings import LEVEL, ArmFinding, RunFindings, Setting
 from medscale.report.notes import plugin_notes
-from medscale.report.wording import asked, count, counted, interval, score
+from medscale.report.wording import asked, count, counted, interval, percent, score
 
 _ENOUGH = 5
 """Trainings at each size, of each arm."""
@@ -194,7 +194,7 @@ def _facts(run: RunFindings) -> str:
     span = f"{sizes[0]} to " if len(sizes) > 1 else ""
     tests = run.cases[["case", "subject"]].drop_duplicates()
     laws = [arm.law for setting in run.settings for arm in setting.arms if arm.law]
-    level = f"{LEVEL:.0%} intervals"
+    level = f"{percent(LEVEL)} intervals"
     about = f" The {level} of its forecasts are about {laws[0].scope}." if laws else ""
     return (
         f"{run.name}: {counted(str(len(run.trials)), 'training')} on "

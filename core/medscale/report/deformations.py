@@ -13,6 +13,7 @@ from torch import Tensor
 
 from medscale.fields.comparison import FieldSummary, TwoSamples, compare, summarise
 from medscale.fields.warp import warp
+from medscale.report.wording import percent
 from medscale.training.augmentation import at_shape
 
 _COARSE = 16
@@ -75,7 +76,7 @@ def quality_rows(quality: DeformationQuality) -> list[tuple[str, str, str]]:
     """Return what to print: measure, sampled, registered."""
     sampled, registered = quality.sampled, quality.registered
     return [
-        ("folded voxels", f"{sampled.folding:.4%}", f"{registered.folding:.4%}"),
+        ("folded voxels", percent(sampled.folding, 4), percent(registered.folding, 4)),
         *(
             (title, f"{getattr(sampled, name):.3f}", f"{getattr(registered, name):.3f}")
             for title, name in (

@@ -23,6 +23,7 @@ from medscale.report.page_tables import cell, heading, movements
 from medscale.report.pictures import Gallery
 from medscale.report.protocol import Protocol, protocol
 from medscale.report.svg import SHAPES, draw
+from medscale.report.wording import percent
 
 
 def write_report(
@@ -97,7 +98,7 @@ def render(
         colours=COLOURS,
         protocols=protocols,
         galleries=galleries,
-        level=f"{LEVEL:.0%}",
+        level=percent(LEVEL),
         version=__version__,
         style=Markup(_own("page.css")),
         script=Markup(script),

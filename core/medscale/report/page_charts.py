@@ -15,7 +15,7 @@ from medscale.laws.forecast import format_count
 from medscale.report.chart import Chart, Curve, Dot, Line, Mark, Panel
 from medscale.report.figures import MEASURES, Measure, mean_interval
 from medscale.report.findings import LEVEL, ArmFinding, RunFindings, Setting
-from medscale.report.wording import asked, counted, interval, number, score
+from medscale.report.wording import asked, counted, interval, number, percent, score
 
 _POINTS = 48
 """Of a law's line: enough for a smooth curve, few enough for fifty of them on a page."""
@@ -78,7 +78,7 @@ def _learning(
         caption=(
             f"Lower is better. Error is {what}, on test images that no training saw. Each faint "
             "dot is one training; the marks are means, the shaded bands their "
-            f"{LEVEL:.0%} intervals (from three trainings on)."
+            f"{percent(LEVEL)} intervals (from three trainings on)."
             + (" A cross found nothing in any test image." if _any_empty(panels) else "")
         ),
         y_label=f"error ({'1 − Dice' if measure.is_score else 'BCE'})",
@@ -178,7 +178,7 @@ def _laws(
         title="Where it goes from here",
         caption=(
             "The law fitted to each curve, and what it forecasts for more images than were tried "
-            f"(dashed; hollow marks), with {LEVEL:.0%} intervals of the mean. Right of the "
+            f"(dashed; hollow marks), with {percent(LEVEL)} intervals of the mean. Right of the "
             "vertical line the forecast reaches further than these sizes can support: do not rely "
             "on it."
         ),
@@ -273,8 +273,8 @@ def _efficiency(
         caption=(
             f"At 2, one image annotated with this augmentation is worth two with "
             f"{' or '.join(dict.fromkeys(baselines))}; below 1 it is worth less. Bars: "
-            f"{LEVEL:.0%} intervals, left out where these trials give no bounds. Hollow marks are "
-            "bounds: at least, or at most, so much."
+            f"{percent(LEVEL)} intervals, left out where these trials give no bounds. Hollow marks "
+            "are bounds: at least, or at most, so much."
         ),
         y_label="worth, in images of the baseline",
         columns=columns,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from medscale.report.wording import number
+from medscale.report.wording import number, percent
 
 _HEADINGS = {"backbone": "network", "size": "n", "p_adjusted": "p, corrected"}
 
@@ -36,7 +36,7 @@ def movements(parameters: pd.DataFrame) -> pd.DataFrame:
             "baseline": row["baseline_value"],
             "with the arm": row["arm_value"],
             "difference": _difference(row) if row["identified"] else "not identified",
-            "alone": "–" if math.isnan(row["alone"]) else f"{row['alone']:.0%}",
+            "alone": "–" if math.isnan(row["alone"]) else percent(row["alone"]),
         }
         for row in parameters.to_dict("records")
     ]

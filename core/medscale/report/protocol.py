@@ -10,7 +10,7 @@ from typing import Any
 import tomli_w
 
 from medscale.report.findings import RunFindings
-from medscale.report.wording import counted
+from medscale.report.wording import counted, percent
 from medscale.sizes import format_sizes
 
 
@@ -70,8 +70,9 @@ def _rows(run: RunFindings) -> Iterator[tuple[str, str]]:
     sides = shared["split_options"]
     yield (
         "Division",
-        f"by subject: {sides['test']:.0%} for the test, {sides['validation']:.0%} for validation "
-        f"(at most {sides['max_validation']} images), the rest is the pool to annotate from",
+        f"by subject: {percent(sides['test'])} for the test, {percent(sides['validation'])} for "
+        f"validation (at most {sides['max_validation']} images), the rest is the pool to annotate "
+        "from",
     )
     for task, rows in run.cases.groupby("task", sort=False):
         tests = rows[["case", "subject"]].drop_duplicates()

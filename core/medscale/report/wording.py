@@ -38,6 +38,11 @@ def count(value: float) -> str:
     return f"{max(1, round(value / step) * step):,}".replace(",", "\u202f")
 
 
+def percent(share: float, digits: int = 0) -> str:
+    """Return a share in per cent, on one line with its sign."""
+    return f"{100 * share:.{digits}f}\u202f%"
+
+
 def counted(number: str, noun: str) -> str:
     """Return "1 image", or "2 images"."""
     return f"{number} {noun}" if number == "1" else f"{number} {noun}s"

@@ -178,8 +178,8 @@ def test_facts_count_trainings_images_and_people(tmp_path: Path) -> None:
     runs = find([synthetic_run(tmp_path / "hearts").folder], baseline=None)
     assert facts(runs) == (
         "hearts: 50 trainings on 1 to 16 annotated images, tested on 6 images of 6 subjects. "
-        "The 95% intervals of its forecasts are about new patients, of whom the 6 test subjects "
-        "are a sample."
+        "The 95\u202f% intervals of its forecasts are about new patients, of whom the 6 test "
+        "subjects are a sample."
     )
 
 

@@ -102,7 +102,7 @@ def test_the_table_has_a_row_for_each_measure() -> None:
         registered_images=TwoSamples(distance=0.3, expected=0.05, probability=0.5),
     )
     assert quality_rows(quality) == [
-        ("folded voxels", "1.2500%", "0.0000%"),
+        ("folded voxels", "1.2500\u202f%", "0.0000\u202f%"),
         ("spread of log2 det ∇φ", "0.500", "1.000"),
         ("gradient of the displacement", "0.250", "2.000"),
         ("displacement, share of the image", "0.125", "3.000"),

@@ -41,7 +41,7 @@ def test_a_difference_stands_with_its_interval_only_where_it_is_identified() -> 
         "not identified",
         "not identified",
     ]
-    assert table["alone"].tolist() == ["87%", "87%", "87%", "–"]
+    assert table["alone"].tolist() == ["87\u202f%", "87\u202f%", "87\u202f%", "–"]
     assert not {"low", "high", "identified"} & set(table.columns)
 
 
