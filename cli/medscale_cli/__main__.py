@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 INTERRUPTED = 130
 
@@ -24,8 +28,8 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit status.
 
-    0 done, 1 usage or user error, 2 some trials failed, 130 interrupted. `--debug` anywhere (or
-    MEDSCALE_DEBUG=1) shows tracebacks.
+    0 done, 1 usage or user error, 2 some trials failed, 130 interrupted, 143 and 129 a run that was
+    ended by SIGTERM and SIGHUP. `--debug` anywhere (or MEDSCALE_DEBUG=1) shows tracebacks.
     """
     debug = "--debug" in arguments or os.environ.get("MEDSCALE_DEBUG") == "1"
     arguments = [argument for argument in arguments if argument != "--debug"]
@@ -35,7 +39,8 @@ def run(arguments: list[str]) -> int:
     from medscale_cli.app import app
 
     try:
-        code = app(args=arguments, prog_name="medscale", standalone_mode=False)
+        with stopping_in_order(arguments) as received:
+            code = app(args=arguments, prog_name="medscale", standalone_mode=False)
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "medscale"
@@ -50,7 +55,36 @@ def run(arguments: list[str]) -> int:
         if debug or explained is None:
             raise
         return fail(str(explained), explained.exit_code)
-    return int(code or 0)
+    return 128 + received[0] if received and code == INTERRUPTED else int(code or 0)
+
+
+@contextmanager
+def stopping_in_order(arguments: list[str]) -> Iterator[list[int]]:
+    """Let `run` meet SIGTERM (a scheduler's time limit) and SIGHUP as it meets Ctrl-C.
+
+    Yields:
+        The signal that came, if any.
+    """
+    received: list[int] = []
+    numbers = [getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP")]
+    # What nohup ignores stays ignored.
+    caught = [n for n in numbers if n and signal.getsignal(n) == signal.SIG_DFL]
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        for each in caught:
+            signal.signal(each, signal.SIG_IGN)  # a second one would cut the clearing up short
+        raise KeyboardInterrupt
+
+    if arguments[:1] != ["run"]:
+        caught = []
+    for number in caught:
+        signal.signal(number, stop)
+    try:
+        yield received
+    finally:
+        for number in caught:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def fail(message: str, code: int) -> int:

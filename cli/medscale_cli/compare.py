@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _TABLES = ("ratios", "overall", "efficiency", "parameters", "speed")
 _ERRORS = {"dice": "1 − Dice", "bce": "BCE"}
+_BOUNDS = {"": "", ">=": "≥", "<=": "≤"}
 _TOLD = {"lower": " ↓", "higher": " ↑"}
 
 
@@ -124,8 +125,11 @@ def _sizes(title: str, rows: pd.DataFrame, comparison: Comparison) -> Table:
 def _cells(row: dict[Any, Any]) -> tuple[str, str]:
     ratio = f"{row['ratio']:.2f}{_interval(row['low_ratio'], row['high_ratio'], '.2f')}"
     size = row["size"]
-    ends = (size * row["low_multiplier"], size * row["high_multiplier"])
-    worth = f"{row['bound']}{size * row['multiplier']:.1f}{_interval(*ends, '.1f')}"
+    low, high = size * row["low_multiplier"], size * row["high_multiplier"]
+    bound = _BOUNDS[row["bound"]]
+    worth = f"{bound}{size * row['multiplier']:.1f}{_interval(low, high, '.1f')}"
+    if low == 0 and high == math.inf:
+        worth = "not bounded"
     return ratio + _TOLD.get(row["verdict"], ""), worth
 
 

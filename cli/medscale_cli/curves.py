@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +12,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from medscale.laws import Fit
-
-SCORES = ("dice", "iou", "nsd", "accuracy", "auc", "f1", "score")
-"""Columns between 0 and 1 of which more is better; all others are errors."""
 
 _GROUPS = ("dataset", "task", "backbone", "arm")
 _REPLICATES = ("split", "replicate")
@@ -32,12 +28,21 @@ class Curve:
         rows: A row per trial, or per trial and test case where there is a column case. Columns
             size, the measured one and, where there are any, split, replicate and subject.
         warnings: One sentence each about what is odd in the rows.
+        available: Largest size that can be run, where that is known.
     """
 
     name: str
     column: str
     rows: pd.DataFrame
     warnings: tuple[str, ...] = ()
+    available: float = math.inf
+
+    @property
+    def is_score(self) -> bool:
+        """Whether more is better: the error is 1 − score."""
+        from medscale_cli.curve_columns import is_score
+
+        return is_score(self.column)
 
     def law(self) -> Fit:
         """Fit the curve.
@@ -53,7 +58,13 @@ class Curve:
         labels = [name for name in _REPLICATES if name in self.rows]
         replicates = self.rows.groupby(labels).ngroup() if labels else None
         errors = self._errors(self.rows[self.column])
-        return fit(self.rows["size"], errors, replicates=replicates, largest=self._largest)
+        return fit(
+            self.rows["size"],
+            errors,
+            replicates=replicates,
+            largest=self._largest,
+            available=self.available,
+        )
 
     def _law_of_cases(self) -> Fit:
         import pandas as pd
@@ -65,11 +76,11 @@ class Curve:
         scored = self.rows[self.column].dropna()
         errors = pd.Series(self._errors(scored), scored.index)
         table = pd.DataFrame(usual | dict(self.rows) | {"error": errors})
-        return fit_cases(table, largest=self._largest)
+        return fit_cases(table, largest=self._largest, available=self.available)
 
     @property
     def _largest(self) -> float:
-        return 1.0 if self.column in SCORES else math.inf
+        return 1.0 if self.is_score else math.inf
 
     def _refuse_gaps(self) -> None:
         from medscale.errors import DataError
@@ -87,7 +98,7 @@ class Curve:
     def _errors(self, values: pd.Series) -> ArrayLike:
         from medscale.laws.observations import errors_from_scores
 
-        return errors_from_scores(values) if self.column in SCORES else values
+        return errors_from_scores(values) if self.is_score else values
 
 
 def read_curves(source: Path, column: str | None = None) -> list[Curve]:
@@ -102,23 +113,30 @@ def read_curves(source: Path, column: str | None = None) -> list[Curve]:
         DataError: If the file is no such table.
         StoreError: If the folder is no run, or none of its trials is done.
     """
+    from medscale.study.runstore import RunStore
+    from medscale_cli.curve_columns import default_column, name_sizes, require, unused
     from medscale_cli.curve_table import numbers, read_table
 
+    column = column and column.strip().lower()
     if source.is_dir():
         table = _run_table(source, column)
-        column = column or _default_column(source, table)
+        column = column or default_column(source, table)
         for name in ("size", column):
-            _require(source, table, name)
+            require(source, table, name)
         groups = [name for name in _GROUPS if name in table and name != "dataset"]
-        return [Curve(name, column, rows) for name, rows in _split(source, table, groups)]
-    table = read_table(source, labels=_LABELS)
-    column = column or _default_column(source, table)
+        pools = RunStore(source).pool_sizes()
+        return [
+            Curve(name, column, rows, available=pools.get(rows["task"].iloc[0], math.inf))
+            for name, rows in _split(source, table, groups)
+        ]
+    table = name_sizes(read_table(source, labels=_LABELS))
+    column = column or default_column(source, table)
     for name in dict.fromkeys(("size", column)):
-        _require(source, table, name)
+        require(source, table, name)
         table[name] = numbers(source, table[name])
     groups = [name for name in _GROUPS if name in table]
     return [
-        Curve(name, column, rows, _unused(rows, {"size", column, *_LABELS}))
+        Curve(name, column, rows, unused(rows, {"size", column, *_LABELS}))
         for name, rows in _split(source, table, groups)
     ]
 
@@ -130,6 +148,7 @@ def parse_target(text: str) -> tuple[str, float]:
         ConfigError: If the text has another form, or nothing can reach it.
     """
     from medscale.errors import ConfigError
+    from medscale_cli.curve_columns import is_score
 
     column, equals, number = text.partition("=")
     try:
@@ -139,9 +158,10 @@ def parse_target(text: str) -> tuple[str, float]:
     if not equals or not column.strip() or not math.isfinite(value):
         raise ConfigError(f"--target got {text!r}, expected dice=0.90 or error=0.05")
     column = column.strip().lower()
-    error = 1 - value if column in SCORES else value
-    if error <= 0 or (column in SCORES and value < 0):
-        expected = "a share below 1, such as 0.90" if column in SCORES else "an error above 0"
+    score = is_score(column)
+    error = 1 - value if score else value
+    if error <= 0 or (score and value < 0):
+        expected = "a share below 1, such as 0.90" if score else "an error above 0"
         raise ConfigError(f"--target got {text!r}, expected {expected}")
     return column, error
 
@@ -150,13 +170,14 @@ def _run_table(run: Path, column: str | None) -> pd.DataFrame:
     from medscale.errors import StoreError
     from medscale.report.tables import case_table, trial_table
     from medscale.study.runstore import RunStore
+    from medscale_cli.curve_columns import default_column
 
     store = RunStore(run)
     store.study()
     trials, cases = trial_table(store), case_table(store)
     if trials.empty:
         raise StoreError(f"no trial of {run} is done yet: `medscale status {run}` shows more")
-    return cases if (column or _default_column(run, trials)) in cases else trials
+    return cases if (column or default_column(run, trials)) in cases else trials
 
 
 def _split(source: Path, table: pd.DataFrame, groups: list[str]) -> list[tuple[str, pd.DataFrame]]:
@@ -165,49 +186,3 @@ def _split(source: Path, table: pd.DataFrame, groups: list[str]) -> list[tuple[s
         return [(source.stem, table)]
     parts = table.groupby(groups, sort=False)
     return [(" ".join(map(str, names)), rows) for names, rows in parts]
-
-
-def _unused(rows: pd.DataFrame, used: Collection[str]) -> tuple[str, ...]:
-    """Return a sentence about every other column that may well name several curves.
-
-    Such a column holds words, in every row; most of them more than once, other than a key or a
-    path; and it is no property of the size, or of the test case.
-    """
-    place = [rows[name] for name in ("size", "case") if name in rows]
-    found = []
-    for name in rows:
-        words = rows[name]
-        if name in used or (words == "").any() or 2 * words.nunique() > len(words):
-            continue
-        if not _numeric(words) and (words.groupby(place).nunique() > 1).any():
-            found.append(
-                f"column {name!r} is not used: rows that differ in it count as trials of one "
-                "curve; name it arm, task or backbone to keep them apart"
-            )
-    return tuple(found)
-
-
-def _numeric(words: pd.Series) -> bool:
-    import pandas as pd
-
-    return bool(pd.to_numeric(words, errors="coerce").notna().any())
-
-
-def _default_column(source: Path, table: pd.DataFrame) -> str:
-    from medscale.errors import DataError
-
-    for name in ("error", *SCORES):
-        if name in table:
-            return name
-    raise DataError(
-        f"{source} has columns {', '.join(map(str, table.columns))}, expected error, or a score "
-        "such as dice; name one with --column"
-    )
-
-
-def _require(source: Path, table: pd.DataFrame, name: str) -> None:
-    from medscale.errors import DataError, did_you_mean
-
-    if name not in table:
-        known = did_you_mean(name, map(str, table.columns))
-        raise DataError(f"{source} has no column {name!r}: {known}")

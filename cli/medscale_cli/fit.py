@@ -20,7 +20,8 @@ def fit(
     column: Annotated[
         str | None,
         typer.Option(
-            help="What was measured, such as dice, bce or error; scores count as 1 − score.",
+            help="What was measured, such as dice, bce or error; scores, known by their names "
+            "(dice, DSC, IoU, AUC and so on), count as 1 − score.",
             show_default="dice of a run; error, or a known score, of a file",
         ),
     ] = None,

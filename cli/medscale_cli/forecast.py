@@ -52,13 +52,13 @@ def forecast(
     from medscale.laws.forecast import format_level
     from medscale.laws.measure import Measure
     from medscale_cli.curve_laws import fit_curves
-    from medscale_cli.curves import SCORES, read_curves
+    from medscale_cli.curves import read_curves
 
     column, error = _asked(target, at, column)
     sizes = () if at is None else _parse_at(at)
     console = Console(highlight=False)
     for curve, law in fit_curves(read_curves(source, column), json=json):
-        score = curve.column if curve.column in SCORES else None
+        score = curve.column if curve.is_score else None
         answer = None if error is None else law.required(error, level, score=score)
         warnings = [*curve.warnings, *law.warnings]
         if json:

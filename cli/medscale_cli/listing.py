@@ -150,8 +150,16 @@ def _print_json(records: Sequence[PluginRecord]) -> None:
 def _print_table(records: Sequence[PluginRecord]) -> None:
     if not records:
         return
+    from medscale.registry import one_line
+
     rows = [
-        (record.kind, record.name, record.version, record.status, record.distribution)
+        (
+            record.kind,
+            one_line(record.name),
+            one_line(record.version),
+            record.status,
+            one_line(record.distribution),
+        )
         for record in records
     ]
     widths = [max(map(len, column)) for column in zip(_HEADER, *rows, strict=False)]
@@ -161,9 +169,9 @@ def _print_table(records: Sequence[PluginRecord]) -> None:
         lines[0] = f"{_BOLD}{lines[0]}{_PLAIN}"
     for record, row in zip(records, rows, strict=True):
         paint = _paint(record.status) if colour else ""
-        lines.append(_line((*row, record.summary), widths, paint))
+        lines.append(_line((*row, one_line(record.summary)), widths, paint))
         if record.message:
-            lines.append(f"  {paint}{record.message}{_PLAIN if paint else ''}")
+            lines.append(f"  {paint}{one_line(record.message)}{_PLAIN if paint else ''}")
     sys.stdout.write("\n".join(lines) + "\n")
 
 

@@ -33,7 +33,7 @@ def plan(request: StudyRequest) -> None:
     prepared = prepare(request, console)
     trials, options = prepared.study.trials, prepared.options
     store = RunStore(options.out)
-    store.check(trials)
+    store.check(trials, prepared.study.config.prepare)
     introduce(prepared, console)
     done = {trial.spec.key for trial in trials if store.is_done(trial.spec.key)}
     seconds = _seconds_per_image(prepared, store, trials)

@@ -12,6 +12,7 @@ from medscale_cli.study_request import StudyRequest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from matplotlib.figure import Figure
     from torch import Tensor
 
     from medscale.data.splits import Split
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
     from medscale.report.samples import SampleRow
     from medscale.study.plan import PlannedTrial
     from medscale_cli.run import Prepared
+
+_MARGIN = 0.06
+_LINE = 0.2
+_FOOT = 0.6
+"""Inches above a sheet's title, of a further line of it, and of the scale below the maps."""
+
+_MAP_COLOURS = "RdBu_r"
+"""Of `medscale.report.samples.show_map`, and of nothing else on a sheet."""
 
 
 def preview(
@@ -76,6 +85,7 @@ def preview(
     prepared = prepare(request, console)
     for trial in prepared.study.trials:
         title = f"{dataset} · {trial.spec.task} · {trial.arm}"
+        title += _plane_shown(prepared.study.cohort.shape)
         stem = out / f"{dataset}-{trial.spec.task}-{trial.arm}"
         if registration:
             stem = stem.with_name(f"{stem.name}-registration")
@@ -89,10 +99,48 @@ def preview(
                 log=lambda note: console.print(f"note     {note}", markup=False),
             )
             sheet = contact_sheet(title, rows)
+        _explain(sheet, volume=len(prepared.study.cohort.shape) == 3)
         paths = save(sheet, stem)
         console.print(f"picture  {paths[0]}", soft_wrap=True)
         if not registration and (quality := deformation_quality(prepared, trial)):
             _print_quality(trial.arm, quality)
+
+
+def _plane_shown(shape: tuple[int, ...]) -> str:
+    """Return a line for the title that says which plane of volumes is drawn; "" in 2-D."""
+    if len(shape) == 2:
+        return ""
+    return f"\nslice {shape[2] // 2 + 1} of {shape[2]} across the third axis"
+
+
+def _explain(sheet: Figure, *, volume: bool) -> None:
+    """Give a sheet that stands alone room for its title and, where it has maps, their scale."""
+    width, height = sheet.get_size_inches()
+    images = [image for axes in sheet.axes for image in axes.images]
+    maps = [image for image in images if image.get_cmap().name == _MAP_COLOURS]
+    foot = _FOOT if maps else 0.0
+    height += foot + _LINE * sheet.get_suptitle().count("\n")
+    sheet.set_size_inches(width, height)
+    # By default the title is 2 % below the top, which in a tall sheet is among the headings.
+    sheet.suptitle(sheet.get_suptitle(), y=1 - _MARGIN / height, va="top", fontsize=9)
+    sheet.tight_layout(rect=(0, foot / height, 1, 1))
+    if not maps:
+        return
+    bar_width = min(2.4, 0.6 * width) / width
+    place = (0.5 - bar_width / 2, (foot - 0.2) / height, bar_width, 0.1 / height)
+    low, high = maps[0].get_clim()
+    bar = sheet.colorbar(
+        maps[0],
+        cax=sheet.add_axes(place),
+        orientation="horizontal",
+        extend="both",
+        ticks=[low, 0, high],
+    )
+    bar.ax.set_xticklabels([f"×{2**low:g}", "same", f"×{2**high:g}"])
+    bar.ax.tick_params(labelsize=7, length=2)
+    bar.set_label(
+        f"map: {'volume' if volume else 'area'} beside the original's; grey: folded", fontsize=7
+    )
 
 
 def _print_quality(arm: str, quality: DeformationQuality) -> None:

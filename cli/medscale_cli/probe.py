@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import IO, Any, NamedTuple
 
 from medscale.spec import PluginSpec
@@ -45,14 +46,7 @@ def probe(spec: PluginSpec, *, construct: bool = False, timeout: float | None = 
         The verdict; nothing that the plugin does is raised here.
     """
     limit = TIMEOUT if timeout is None else timeout
-    order = {
-        "kind": spec.kind,
-        "name": spec.name,
-        "target": spec.target,
-        "config": spec.config,
-        "construct": construct,
-        "limit": limit,
-    }
+    order = {"spec": asdict(spec), "construct": construct, "limit": limit}
     # -P: a torch.py in the working folder is not what `medscale run` would import.
     command = [sys.executable, "-P", "-X", "faulthandler", "-m", __name__, json.dumps(order)]
     # Files, not pipes: a grandchild that outlives the child would keep a pipe open for ever.
@@ -106,13 +100,15 @@ def _answer(order: dict[str, Any]) -> Verdict:
     from medscale.registry import describe_failure
 
     try:
-        model = discovery.find_object(order["config"])
+        # JSON has lists only.
+        spec = PluginSpec(**order["spec"] | {"requires": tuple(order["spec"]["requires"])})
+        model = discovery.find_object(spec.config)
         if not (isinstance(model, type) and issubclass(model, Options)):
-            return Verdict(f"{order['config']} is no subclass of medscale.config.Options")
-        target = discovery.find_object(order["target"])
+            return Verdict(f"{spec.config} is no subclass of medscale.config.Options")
+        target = discovery.find_object(spec.target)
         if not callable(target):
-            return Verdict(f"{order['target']} is a {type(target).__name__}, expected a class")
-        return _constructed(target, model, order["name"]) if order["construct"] else Verdict()
+            return Verdict(f"{spec.target} is a {type(target).__name__}, expected a class")
+        return _constructed(spec, target, model) if order["construct"] else Verdict()
     except BaseException as error:  # noqa: BLE001 - a plugin may raise anything, SystemExit included
         # The first frame is this one.
         place = error.__traceback__.tb_next if error.__traceback__ else None
@@ -120,20 +116,63 @@ def _answer(order: dict[str, Any]) -> Verdict:
         return Verdict(describe_failure(error), text)
 
 
-def _constructed(target: Any, model: Any, name: str) -> Verdict:
+def _constructed(spec: PluginSpec, target: Any, model: Any) -> Verdict:
+    """Construct a plugin with its defaults, and the plugins that these name, as a study does."""
     from pathlib import Path
 
-    from medscale.config import validate
-    from medscale.errors import MedscaleError
+    from medscale.errors import MedscaleError, PluginError
     from medscale.protocols import PluginContext
+    from medscale.registry import Plugin
+    from medscale.study.construction import construct
 
+    plugin = Plugin(spec, "", target, model)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            target(validate(model, {}, name), PluginContext(cache=Path(folder)))
+            instance, _ = construct(plugin, {}, spec.name, PluginContext(cache=Path(folder)))
+        except PluginError as error:
+            # Its author wants the place and the traceback of what it raised.
+            if error.__cause__:
+                raise error.__cause__ from None
+            # Without options it serves nobody: a plugin that its defaults name cannot be used.
+            return Verdict(str(error))
         except MedscaleError as error:
             # Meant for users: a folder or an option is wanted that no default can know.
             return Verdict(note=f"not constructed: {error}")
-    return Verdict()
+        return Verdict(_lacks(spec.kind, instance))
+
+
+def _lacks(kind: str, instance: Any) -> str:
+    """Say what of its protocol a plugin lacks, and which method cannot be called as core does."""
+    import inspect
+
+    from medscale import protocols
+    from medscale.errors import MedscaleError
+
+    protocol = getattr(protocols, kind.capitalize())
+    for name, asked in vars(protocol).items():
+        if name.startswith("_"):
+            continue
+        try:
+            member = getattr(instance, name)
+        except AttributeError as error:
+            return f"it lacks {name}, which every {kind} needs ({error})"
+        except MedscaleError:
+            continue  # a property that only the data can tell
+        if not callable(asked):
+            continue
+        if not callable(member):
+            return f"{name} is a {type(member).__name__}, expected a method"
+        _, *parameters = inspect.signature(asked).parameters.values()
+        keywords = {p.name: None for p in parameters if p.kind is p.KEYWORD_ONLY}
+        values = parameters[: len(parameters) - len(keywords)]
+        try:
+            inspect.signature(member).bind(*values, **keywords)
+        except TypeError as error:
+            wanted = ", ".join(parameter.name for parameter in parameters)
+            return f"{name}() cannot be called with {wanted}: {error}"
+        except ValueError:
+            continue  # a compiled method, which tells no signature
+    return ""
 
 
 def _child() -> None:

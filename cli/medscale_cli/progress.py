@@ -24,7 +24,7 @@ def duration(seconds: float) -> str:
 
 
 class ProgressView:
-    """A bar, or lines at most every 15 seconds; use as a context manager.
+    """A bar, or lines at most every 15 seconds and one at the end; use as a context manager.
 
     Args:
         what: What is being done ("training").
@@ -33,12 +33,12 @@ class ProgressView:
     """
 
     def __init__(self, what: str, console: Console, *, kept: str = "") -> None:
-        self.what = what
+        self.what = self._whole = what
         self._kept = kept
         self._console = console
         self._bar: Progress | None = None
         self._task: TaskID | None = None
-        self._begun = self._printed = time.monotonic()
+        self._made = self._begun = self._printed = time.monotonic()
         self._start: float | None = None
         self._last = ""
 
@@ -62,6 +62,10 @@ class ProgressView:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
+        elif self._last and kind is None:
+            # Whoever has seen a line, perhaps of 4 %, hears that there is nothing more to come.
+            spent = duration(time.monotonic() - self._made)
+            self._console.print(f"{self._whole}: done in {spent}", highlight=False, soft_wrap=True)
         if self._kept and kind is KeyboardInterrupt:
             self._console.print(
                 f"interrupted: {self._kept} are kept; the same command goes on from there"
@@ -122,16 +126,21 @@ class TrialsView:
         self._view = view
         self._what = view.what
         self._total = 1.0
+        self._before = 0.0
         self._trials = 0
+        self._moving = False
 
     def begin(self, total: float, done: float, trials: int, finished: int) -> None:
         """A run starts."""
-        self._total, self._trials = total, trials
-        self._view.start_at(done)
+        self._total, self._before, self._trials = total, done, trials
 
     def update(self, done: float, finished: int, failed: int, current: Sequence[str]) -> None:
         """Progress."""
         self._view.turn_to(self._what)
+        if not self._moving:
+            # Up to the first step workers start and import, once: no measure of what is to come.
+            self._view.start_at(done)
+            self._moving = done > self._before
         parts = [f"{finished}/{self._trials} trials"]
         if failed:
             parts.append(f"{failed} failed")

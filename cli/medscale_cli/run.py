@@ -21,7 +21,7 @@ HELP = """Train on 1, 2, 4, … images with each augmentation, and draw the lear
 
 Every trial that is done stays done: the same command again goes on where it was, and a wider grid
 (more sizes, arms, replicates) runs only what is new. Exit status: 0 done, 2 some trials failed,
-130 interrupted.
+130 interrupted (143 by SIGTERM, 129 by SIGHUP).
 
 [bold]medscale run --dataset phantom --task lv --aug none,red --sizes 1..16 --shape 64[/bold]
 """
@@ -57,7 +57,7 @@ def run(request: StudyRequest) -> None:
     prepared = prepare(request, console)
     study, options = prepared.study, prepared.options
     store = RunStore(options.out)
-    store.check(study.trials)
+    store.check(study.trials, study.config.prepare)
     plugin = default_registry().load("executor", options.executor)
     settings = study.config.plugins.get(options.executor, {})
     executor, _ = construct(plugin, settings, options.executor, PluginContext())

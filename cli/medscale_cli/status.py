@@ -12,7 +12,7 @@ def status(
     run: Annotated[Path, typer.Argument(help="Run folder, such as runs/acdc-lv.")],
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Show how many trials are done, running, failed and open, and why some failed."""
+    """Show how many trials are done, running, stopped, failed and open, and why some failed."""
     import json as json_module
 
     from rich.console import Console
@@ -32,16 +32,22 @@ def status(
     names = {
         t.spec.key: f"{t.spec.task} {t.arm} n={t.spec.size} #{t.spec.replicate + 1}" for t in trials
     }
-    running = [
-        {"trial": names.get(report["current"], ""), "share": report["share"]}
-        for report in reports
-        if report.get("current")
-    ]
+    # A worker that was killed leaves its report, but not its claim.
+    settled = {"", *(t.spec.key for t in done), *(failure.key for failure in failures)}
+    running, stopped = [], []
+    for report in reports:
+        key = report.get("current", "")
+        entry = {"trial": names.get(key, ""), "share": report.get("share", 0.0)}
+        if key and store.is_claimed(key):
+            running.append(entry)
+        elif key not in settled:
+            stopped.append(entry)
     open_count = len(trials) - len(done) - len(failures)
     if json:
         counts = {"planned": len(trials), "done": len(done), "open": open_count}
         failed = [failure.model_dump(mode="json") for failure in failures]
-        typer.echo(json_module.dumps({**counts, "failed": failed, "running": running}))
+        states = {"failed": failed, "running": running, "stopped": stopped}
+        typer.echo(json_module.dumps({**counts, **states}))
         return
     console = Console(highlight=False)
     console.print(
@@ -52,6 +58,11 @@ def status(
     )
     for entry in running:
         console.print(f"running  {escape(entry['trial'])}  {entry['share']:.0%}")
+    for entry in stopped:
+        console.print(
+            f"stopped  {escape(entry['trial'])} at {entry['share']:.0%}: the same command trains "
+            "it anew"
+        )
     if not running and open_count:
         console.print(f"nobody is working on the other {open_count}: run the command again")
     for failure in failures:

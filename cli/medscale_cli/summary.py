@@ -35,6 +35,8 @@ def show_results(store: RunStore) -> None:
         anywhere = console.options.update(max_width=_ENDLESS)
         fits = console.measure(across, options=anywhere).maximum <= console.width
         console.print(across if fits else _down(title, rows))
+    if int(summary["trials"].max()) > 1:
+        console.print("± the standard deviation over trials")
     if int(summary["empty"].sum()):
         console.print("× trials that predict background in every test case")
     for note in plugin_notes(store):

@@ -36,6 +36,8 @@ class StorageError(StoreError):
     """The disk is full, read-only or forbidden: nothing can be kept until that is mended."""
 
 
+_NO_LOCKS = "this file system has no locks; mount it with them or choose another folder"
+
 _STORAGE = {
     errno.ENOSPC: "the disk is full; free some space",
     errno.EDQUOT: "your disk quota is used up; free some space",
@@ -45,6 +47,7 @@ _STORAGE = {
     errno.ENOTDIR: "a part of that path is a file; choose another folder",
     errno.ENAMETOOLONG: "that name is too long; choose a shorter one",
     errno.EFBIG: "the file would exceed the size limit that is set for this process; raise it",
+    **dict.fromkeys((errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP), _NO_LOCKS),
 }
 
 _CANNOT_GROW = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
@@ -53,7 +56,7 @@ _TEMPORARY = re.compile(r"\.([^/\\]+)\.tmp-[0-9a-f]+")
 
 
 def explain_os_error(error: OSError, fallback: str = "") -> StorageError | None:
-    """Turn a full, read-only or forbidden disk into one sentence.
+    """Turn a full, read-only or forbidden disk, or one without locks, into one sentence.
 
     Args:
         error: What the operating system said.
@@ -62,14 +65,30 @@ def explain_os_error(error: OSError, fallback: str = "") -> StorageError | None:
     Returns:
         The error to show, or None where the failure is not about storage.
     """
-    if error.errno not in _STORAGE:
-        return None
     # People know the file that was to be written, not the temporary one beside it.
     where = _TEMPORARY.sub(r"\1", str(error.filename or "")) or fallback or "the output folder"
+    home = _data_home_above(where)
+    why = _STORAGE.get(error.errno or 0)
+    if error.errno == errno.ENOENT and home is not None and not home.exists():
+        why = f"{home} cannot be made; choose another folder"
+    if why is None:
+        return None
+    if home is not None:
+        why = why.replace("choose ", "set MEDSCALE_DATA to ")
     return StorageError(
-        f"cannot write {where}: {_STORAGE[error.errno]}, then run the same command again "
-        "(what is finished is kept)"
+        f"cannot write {where}: {why}, then run the same command again (what is finished is kept)"
     )
+
+
+def _data_home_above(where: str) -> Path | None:
+    """Return the data folder, which no option names, if a path lies in it."""
+    from medscale.data.sets import data_home  # imports this module
+
+    try:
+        home = data_home()
+    except ConfigError:
+        return None
+    return home if Path(where).absolute().is_relative_to(home) else None
 
 
 def disk_is_full(error: OSError) -> bool:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 import importlib.util
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from medscale import discovery
@@ -61,10 +62,26 @@ class Plugin(NamedTuple):
     version: str
     target: type[Any]
     config: type[Options]
+    distribution: str = ""
+
+    @property
+    def title(self) -> str:
+        """Its kind, name, distribution and version, for messages."""
+        source = f" ({self.distribution} {self.version})" if self.distribution else ""
+        return f"{self.spec.kind} {self.spec.name!r}{source}"
+
+    def doing(self, what: str) -> AbstractContextManager[None]:
+        """Return a context in which whatever the plugin raises names it (`blaming`)."""
+        return blaming(self.title, what)
 
     def construct(self, config: Options, context: PluginContext) -> Any:
-        """Return an instance."""
-        return self.target(config, context)
+        """Return an instance.
+
+        Raises:
+            PluginError: If the class raises anything that is not meant for users.
+        """
+        with self.doing("__init__(config, context)"):
+            return self.target(config, context)
 
 
 class Registry:
@@ -118,6 +135,7 @@ class Registry:
         Raises:
             PluginError: If it is unknown or cannot be used; chained to the first cause.
         """
+        from medscale.config import Options
         from medscale.errors import PluginError
 
         record = self.record(kind, name)
@@ -130,12 +148,18 @@ class Registry:
             spec = discovery.load(kind, name, record.value)
             target = discovery.find_object(spec.target)
             config = discovery.find_object(spec.config)
-        except (Exception, SystemExit) as error:
+            if not callable(target):
+                raise TypeError(f"{spec.target} is a {type(target).__name__}, expected a class")
+            if not (isinstance(config, type) and issubclass(config, Options)):
+                raise TypeError(f"{spec.config} is no subclass of medscale.config.Options")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise PluginError(
                 f"{kind} {name!r} of {record.distribution} cannot be imported "
                 f"({describe_failure(error)})"
             ) from error
-        return Plugin(spec, record.version, target, config)
+        return Plugin(spec, record.version, target, config, record.distribution)
 
 
 @functools.cache
@@ -144,15 +168,57 @@ def default_registry() -> Registry:
     return Registry()
 
 
+@contextmanager
+def blaming(owner: str, what: str) -> Iterator[None]:
+    """Turn what a plugin raises into one sentence that names it.
+
+    What is meant for users passes unchanged, and so do an interruption, memory that runs out and
+    a disk that cannot be written.
+
+    Args:
+        owner: The plugin, for people.
+        what: What it is asked to do, such as "load(case 'c0')".
+
+    Raises:
+        PluginError: Instead of any other error; chained to it.
+    """
+    from medscale.errors import MedscaleError, PluginError, explain_os_error
+
+    try:
+        yield
+    except (MedscaleError, KeyboardInterrupt, MemoryError):
+        raise
+    except BaseException as error:
+        if isinstance(error, OSError) and explain_os_error(error):
+            raise
+        raise PluginError(
+            f"{owner} failed in {what} with {_one_line_of(error)}; tell its author (--debug shows "
+            "where)"
+        ) from error
+
+
 def describe_failure(error: BaseException) -> str:
     """Return the type, message and place (file:line) of an error in one line."""
     import traceback
 
     frames = traceback.extract_tb(error.__traceback__)
-    text = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(":")
+    text = _one_line_of(error)
     if not frames:
         return text
     return f"{text} at {frames[-1].filename}:{frames[-1].lineno}"
+
+
+def one_line(text: str) -> str:
+    """Return a text without line breaks and control characters, fit for a terminal."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _one_line_of(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - a plugin's own exception may be broken, too
+        text = ""
+    return one_line(f"{type(error).__name__}: {text}").rstrip(":")
 
 
 def _row(entry: discovery.Found, status: str, **more: Any) -> PluginRecord:
@@ -184,9 +250,14 @@ def _conflict(entry: discovery.Found, found: list[discovery.Found]) -> PluginRec
 def _examine(entry: discovery.Found) -> PluginRecord:
     try:
         # A manager of stevedore for each row would cost more than all the specs together.
-        spec = discovery.find_object(entry.value)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
+        return _judge(entry, discovery.find_object(entry.value))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - a plugin may raise anything
         return _row(entry, BROKEN, message=describe_failure(error), error=error)
+
+
+def _judge(entry: discovery.Found, spec: Any) -> PluginRecord:
     if not isinstance(spec, PluginSpec):
         return _row(
             entry,
@@ -243,6 +314,8 @@ __all__ = [
     "Plugin",
     "PluginRecord",
     "Registry",
+    "blaming",
     "default_registry",
     "describe_failure",
+    "one_line",
 ]

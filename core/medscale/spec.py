@@ -18,6 +18,10 @@ KINDS = ("dataset", "backbone", "augmenter", "registrar", "recipe", "executor")
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 _OBJECT = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+_TYPES = {
+    **dict.fromkeys(("kind", "name", "summary", "target", "config", "url", "citation"), str),
+    **dict.fromkeys(("api", "behavior"), int),
+}
 
 
 def group(kind: str) -> str:
@@ -58,6 +62,14 @@ class PluginSpec:
     citation: str = ""
 
     def __post_init__(self) -> None:
+        for field, expected in _TYPES.items():
+            value = getattr(self, field)
+            # True is an integer to Python.
+            if not isinstance(value, expected) or isinstance(value, bool):
+                raise ValueError(
+                    f"plugin {field} is {value!r}, expected "
+                    f"{'a string' if expected is str else 'an integer'}"
+                )
         if self.kind not in KINDS:
             raise ValueError(f"plugin kind is {self.kind!r}, expected one of {', '.join(KINDS)}")
         if not NAME.fullmatch(self.name):
@@ -68,7 +80,9 @@ class PluginSpec:
                     f"plugin {field} is {getattr(self, field)!r}, expected 'package.module:Name'"
                 )
         # A string is a tuple of letters to everything that follows.
-        if isinstance(self.requires, str):  # type: ignore[unreachable]
+        if not isinstance(self.requires, tuple) or not all(
+            isinstance(module, str) and module for module in self.requires
+        ):
             raise ValueError(
-                f"plugin requires is the string {self.requires!r}, expected a tuple of module names"
+                f"plugin requires is {self.requires!r}, expected a tuple of module names"
             )

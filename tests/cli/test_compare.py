@@ -78,6 +78,17 @@ def test_every_size_has_its_numbers(run: Path) -> None:
     assert "steps to the best checkpoint" in output
 
 
+def test_what_trials_do_not_bound_is_said_in_words(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = cases()
+    noise = np.random.default_rng(1).standard_normal(len(table))
+    show(table.assign(dice=1 - 0.3 * np.exp(0.5 * noise)), monkeypatch)
+    shown = call("compare", run).output
+    assert "not bounded" in shown
+    assert "(0–∞)" not in shown
+
+
 def test_four_arms_fit_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     show(cases(("none", "red", "strong", "reg", "gen")), monkeypatch)
     output = call("compare", tmp_path, columns=80).output

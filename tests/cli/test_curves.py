@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from tests.core.report.synthetic_run import synthetic_run
 
+from medscale.errors import DataError
 from medscale.report.tables import write_tables
 from medscale_cli.__main__ import run
 from medscale_cli.curves import read_curves
@@ -86,6 +87,63 @@ def test_a_column_that_may_name_curves_and_is_not_used_gets_a_warning(
         assert "column 'model'" in json.loads(capsys.readouterr().out)["warnings"][0]
 
 
+def test_codes_may_name_curves_too(tmp_path: Path) -> None:
+    (curve,) = read_curves(table(tmp_path / "models.csv", method=(1, 2, 3)))
+    assert "column 'method' is not used" in curve.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("size", "score"),
+    [
+        ("n", "Dice"),
+        ("N", "DSC"),
+        ("Images", "mean dice"),
+        ("Training size", "dice_unet"),
+        ("n_train", "Jaccard"),
+        (" size ", "AUROC"),
+    ],
+)
+def test_sizes_and_scores_are_known_by_what_people_call_them(
+    tmp_path: Path, size: str, score: str
+) -> None:
+    path = table(tmp_path / "ours.csv")
+    ours = pd.read_csv(path)
+    law = read_curves(path)[0].law()
+    theirs = pd.DataFrame({size: ours["size"], score: 1 - ours["error"]})
+    theirs.to_csv(path, index=False)
+    for column in (None, score):
+        (curve,) = read_curves(path, column)
+        assert curve.law().predict(32) == pytest.approx(law.predict(32))
+
+
+@pytest.mark.parametrize("name", ["dice loss", "Dice error", "1 - dice", "hd95", "loss"])
+def test_an_error_is_none_the_less_one_for_the_score_in_its_name(tmp_path: Path, name: str) -> None:
+    path = table(tmp_path / "errors.csv")
+    pd.read_csv(path).rename(columns={"error": name}).to_csv(path, index=False)
+    (curve,) = read_curves(path, name)
+    assert not curve.is_score
+    assert curve.law().predict(16) == pytest.approx(16**-0.4 * 0.5, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("header", "sentence"),
+    [
+        ("size,dice_a,dice_b", "expected error, or one score such as dice; name what was measured"),
+        (
+            "cases seen,liver,spleen",
+            "expected size (or n, images, training size), and error, or one",
+        ),
+        ("n,images,dice", "has no column 'size' (or n, images, training size)"),
+    ],
+)
+def test_columns_that_leave_it_open_are_named(tmp_path: Path, header: str, sentence: str) -> None:
+    path = tmp_path / "open.csv"
+    path.write_text(f"{header}\n1,0.5,0.4\n2,0.6,0.5\n", encoding="utf-8")
+    with pytest.raises(DataError) as refused:
+        read_curves(path)
+    assert sentence in str(refused.value)
+
+
 def test_a_warning_comes_with_the_reason_why_there_is_no_law(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -102,6 +160,8 @@ def test_a_warning_comes_with_the_reason_why_there_is_no_law(
         {"arm": ("a", "b"), "model": ("one",)},
         {"replicate": (0, 1), "steps": (150, 200)},
         {"replicate": (0, 1), "key": ("%d", "%d")},
+        {"Seed": (0, 1)},
+        {"fold_id": (1, 2, 3)},
         {"case": ("a", "b")},
     ],
 )

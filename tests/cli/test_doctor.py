@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,60 @@ from typer.testing import CliRunner
 
 from medscale import discovery
 from medscale.registry import Registry
+from medscale.spec import PLUGIN_API, PluginSpec
 from medscale_cli import doctor as doctor_module
 from medscale_cli import probe
 from medscale_cli.doctor import FAULT, OK, WARNING, Finding, doctor, examine_plugins
 
 app = typer.Typer()
 app.command()(doctor)
+
+PLUGINS = Path(__file__).parents[2] / "plugins"
+
+SOMEBODY_S = """
+from medscale.config import Options, plugin_option
+from medscale.spec import PluginSpec
+
+def spec(kind, name, target, config):
+    return PluginSpec(kind=kind, name=name, summary="", api=1,
+                      target=f"somebody_s:{target}", config=f"somebody_s:{config}")
+
+class Ruler:
+    def __init__(self, config, context):
+        self.marks = 10
+
+class Survey:
+    def __init__(self, config, context):
+        assert context.uses["tool"].plugin.marks == 10
+        assert context.uses["tool"].identity["behavior"] == 1
+
+    def fit(self, view):
+        pass
+
+    def augment(self, batch, generator):
+        return batch
+
+class Blunt(Survey):
+    augment = property()
+
+class Nets:
+    def __init__(self, config, context):
+        pass
+
+    def build(self, *, in_channels, out_channels):
+        pass
+
+class Needy(Options):
+    site: str
+
+class SurveyOptions(Options):
+    tool: str = plugin_option("registrar", default="ruler", description="who measures")
+
+class LostOptions(Options):
+    tool: str = plugin_option("registrar", default="rulr", description="nobody has it")
+
+RULER = spec("registrar", "ruler", "Ruler", "Options")
+"""
 
 
 @pytest.fixture
@@ -68,6 +117,86 @@ def test_a_constructor_that_raises_is_shown_with_its_traceback(fakes: Registry) 
     assert finding.text.startswith("RuntimeError: the constructor fails at ")
     assert "Traceback" in finding.detail
     assert "fake_targets.py" in finding.detail
+
+
+def test_every_bundled_plugin_is_without_fault() -> None:
+    bundled = {"medscale", *(folder.name for folder in PLUGINS.glob("medscale-*"))}
+    records = [record for record in Registry().records if record.distribution in bundled]
+    assert {record.distribution for record in records} == bundled
+    findings = examine_plugins(records)
+    assert [finding for finding in findings if finding.state != OK] == []
+
+
+def probe_somebody_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, target: str, config: str
+) -> probe.Verdict:
+    """Construct a plugin of `SOMEBODY_S` in a child process."""
+    metadata = tmp_path / "somebody_s-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Name: somebody-s\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[medscale.registrars]\nruler = somebody_s:RULER\n")
+    (tmp_path / "somebody_s.py").write_text(SOMEBODY_S)
+    inherited = os.environ.get("PYTHONPATH")
+    paths = [str(tmp_path), *([inherited] if inherited else [])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    spec = PluginSpec(
+        kind=kind,
+        name="survey",
+        summary="",
+        api=PLUGIN_API,
+        target=f"somebody_s:{target}",
+        config=f"somebody_s:{config}",
+        requires=("json",),
+    )
+    return probe.probe(spec, construct=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("SurveyOptions", ""),
+        ("LostOptions", "no registrar is called 'rulr': did you mean ruler?"),
+    ],
+)
+def test_a_plugin_gets_the_plugins_that_its_defaults_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str, message: str
+) -> None:
+    verdict = probe_somebody_s(tmp_path, monkeypatch, "augmenter", "Survey", options)
+    assert verdict.message.startswith(message)
+    assert bool(verdict.message) == bool(message), verdict.traceback
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "config", "message"),
+    [
+        ("augmenter", "Blunt", "SurveyOptions", "it lacks augment, which every augmenter needs"),
+        (
+            "backbone",
+            "Nets",
+            "Options",
+            "build() cannot be called with in_channels, out_channels, spatial_shape: got an "
+            "unexpected keyword argument 'spatial_shape'",
+        ),
+    ],
+)
+def test_what_a_class_lacks_of_its_protocol_is_said(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    target: str,
+    config: str,
+    message: str,
+) -> None:
+    verdict = probe_somebody_s(tmp_path, monkeypatch, kind, target, config)
+    assert verdict.message.startswith(message), verdict
+
+
+def test_an_option_without_a_default_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdict = probe_somebody_s(tmp_path, monkeypatch, "backbone", "Nets", "Needy")
+    assert verdict.message == ""
+    assert "backbone 'survey' needs its option site: give it with --set" in verdict.note
 
 
 def test_a_crash_and_a_hang_show_where(fakes: Registry, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,7 +116,8 @@ def test_files_that_are_no_tables_get_a_sentence(
     path = tmp_path / "odd.csv"
     path.write_text("a,b\n1,2\n", encoding="utf-8")
     assert run(["fit", str(path)]) == 1
-    assert "expected error, or a score such as dice" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "expected size (or n, images, training size), and error, or one score such as" in said
 
 
 def test_intervals_of_a_run_are_about_new_patients_and_those_of_a_file_about_its_cases(

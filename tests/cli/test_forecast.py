@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.core.report.synthetic_run import synthetic_run
 
 from medscale.laws import fit
 from medscale_cli.__main__ import run
@@ -119,3 +120,14 @@ def test_wrong_questions_get_a_sentence(
 ) -> None:
     assert run(["forecast", str(table), *arguments]) == 1
     assert sentence in capsys.readouterr().err
+
+
+def test_a_run_is_told_no_sizes_that_it_has_no_images_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for pool, advice in ((20, "add n = 20"), (16, "annotate more images than the 16 there are")):
+        folder = synthetic_run(tmp_path / f"run{pool}", pool=pool).folder
+        assert run(["forecast", str(folder), "--target", "dice=0.88"]) == 0
+        said = capsys.readouterr().out
+        assert advice in said
+        assert "n = 32" not in said

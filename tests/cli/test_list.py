@@ -12,6 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from medscale.registry import PluginRecord
 from medscale_cli import listing, probe
 from medscale_cli.listing_command import list_plugins
 
@@ -85,6 +86,18 @@ def test_a_terminal_gets_colour(
     monkeypatch.setenv("NO_COLOR", "1")
     listing.fast_path(["registrar"])
     assert "\x1b" not in capsys.readouterr().out
+
+
+def test_what_a_plugin_says_cannot_break_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    rude = PluginRecord(
+        "dataset", "toy", "someb\x1b[2Jody", "1\n0", "m:SPEC", "broken", "two\nlines", "\x1b]0;a\rb"
+    )
+    listing._print_table([rude])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert lines[1].endswith("two lines")
+    assert lines[2] == "  ]0;a b"
+    assert "\x1b" not in "".join(lines)
 
 
 @pytest.mark.parametrize("kind", ["dataset", "datasets", "Datasets"])

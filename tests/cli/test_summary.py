@@ -15,13 +15,16 @@ ARMS = ("none", "red", "strong", "[reg]", "gen")
 
 
 def shown(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: int
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    columns: int,
+    replicates: int = 2,
 ) -> list[str]:
     rows = [
         {"arm": arm, "size": size, "dice": 0.1 * place + 0.01 * size + 0.002 * replicate}
         for place, arm in enumerate(ARMS)
         for size in (1, 2, 16)
-        for replicate in range(2)
+        for replicate in range(replicates)
         if (arm, size) != ("gen", 16)
     ]
     trials = pd.DataFrame(rows).assign(
@@ -52,3 +55,11 @@ def test_arms_are_beside_each_other_where_there_is_room(
     # One line for each arm and size, but for the one that no trial has.
     assert sum("± 0.001" in line for line in narrow) == 3 * len(ARMS) - 1
     assert sum(line.count("0.1234") for line in wide) == 3 * len(ARMS) - 1
+
+
+def test_the_spread_says_what_it_is_where_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    several, single = (shown(monkeypatch, capsys, 250, replicates) for replicates in (2, 1))
+    assert "± the standard deviation over trials" in several
+    assert "±" not in "\n".join(single)

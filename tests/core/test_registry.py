@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -64,6 +65,85 @@ def test_duplicates_that_do_not_stand_side_by_side_conflict() -> None:
     assert [record.status for record in Registry(found).records] == [CONFLICT, BROKEN, CONFLICT]
 
 
+FAULTS = {
+    "abort": "class Abort(BaseException): pass\nraise Abort('not today')",
+    "api_text": "SPEC = spec(api='1')",
+    "api_none": "SPEC = spec(api=None)",
+    "api_bool": "SPEC = spec(api=True)",
+    "requires_none": "SPEC = spec(requires=None)",
+    "requires_number": "SPEC = spec(requires=(1,))",
+    "requires_text": "SPEC = spec(requires='numpy')",
+    "summary_none": "SPEC = spec(summary=None)",
+    "summary_tuple": "SPEC = spec(summary=('one',))",
+    "behavior": "SPEC = spec(behavior='two')",
+    "silent": "class Odd(Exception):\n    def __str__(self): raise ValueError\nraise Odd",
+    "late": "SPEC = spec()\nobject.__setattr__(SPEC, 'requires', 5)",
+}
+FINE = """
+from medscale.spec import PluginSpec
+def spec(**changes):
+    fields = dict(kind="dataset", name="toy", summary="", api=1, target="m:C", config="m:O")
+    return PluginSpec(**fields | changes)
+"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("abort", "Abort: not today"),
+        ("api_text", "plugin api is '1', expected an integer"),
+        ("api_none", "plugin api is None, expected an integer"),
+        ("api_bool", "plugin api is True, expected an integer"),
+        ("requires_none", "plugin requires is None, expected a tuple of module names"),
+        ("requires_number", "plugin requires is (1,), expected a tuple of module names"),
+        ("requires_text", "plugin requires is 'numpy', expected a tuple of module names"),
+        ("summary_none", "plugin summary is None, expected a string"),
+        ("summary_tuple", "plugin summary is ('one',), expected a string"),
+        ("behavior", "plugin behavior is 'two', expected an integer"),
+        ("silent", "Odd at "),
+        ("late", "TypeError: 'int' object is not iterable"),
+    ],
+)
+def test_a_wrong_spec_is_one_broken_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, message: str
+) -> None:
+    (tmp_path / f"fault_{fault}.py").write_text(FINE + FAULTS[fault])
+    (tmp_path / "fault_free.py").write_text(FINE + "SPEC = spec(name='free')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    rows = Registry(
+        [
+            Found("dataset", "toy", f"fault_{fault}:SPEC", "somebody-s", "1"),
+            Found("dataset", "free", "fault_free:SPEC", "another-s", "1"),
+        ]
+    ).records
+    assert [row.status for row in rows] == [BROKEN, OK]
+    assert message in rows[0].message
+    monkeypatch.delitem(sys.modules, "fault_free")
+
+
+def test_ctrl_c_while_a_plugin_is_imported_ends_the_scan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "fault_stop.py").write_text("raise KeyboardInterrupt")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(KeyboardInterrupt):
+        _ = Registry([Found("dataset", "toy", "fault_stop:SPEC", "somebody-s", "1")]).records
+
+
+def test_options_that_are_no_options_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "fault_options.py").write_text(
+        FINE
+        + "class C: pass\nclass O: pass\n"
+        + "SPEC = spec(target='fault_options:C', config='fault_options:O')"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    toys = Registry([Found("dataset", "toy", "fault_options:SPEC", "somebody-s", "1")])
+    with pytest.raises(PluginError, match=r"'toy' of somebody-s .*fault_options:O is no subclass"):
+        toys.load("dataset", "toy")
+
+
 def test_a_plugin_for_an_older_api_is_told_from_a_newer_one(
     fakes: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,3 +203,4 @@ def test_an_unknown_name_gets_its_neighbours(fakes: Registry) -> None:
 def test_messages_are_one_line() -> None:
     assert registry.describe_failure(ValueError("two\n  lines")) == "ValueError: two lines"
     assert registry.describe_failure(ValueError()) == "ValueError"
+    assert registry.describe_failure(ValueError("\x1b[31mred")) == "ValueError: [31mred"

@@ -16,6 +16,9 @@ from tests.e2e.outcomes import results, the_error
 
 from medscale_cli.__main__ import run
 
+_STOPS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+"""Exit status of a run by the signal that stops it."""
+
 Medscale = Callable[..., "subprocess.CompletedProcess[str]"]
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -136,7 +139,7 @@ def start(
             text=True,
             env={**os.environ, "COLUMNS": "200"},
             # A suite that a shell runs in the background ignores Ctrl-C, and so would its children.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=lambda: [signal.signal(each, signal.SIG_DFL) for each in _STOPS],
         )
         started.append(process)
         return process
@@ -238,16 +241,22 @@ def test_a_worker_that_is_killed_is_a_failed_trial(
     assert not list((tmp_path / "run").glob("trials/*/failure.json"))
 
 
-def test_ctrl_c_stops_all_and_the_same_command_goes_on(
-    start: Start, medscale: Medscale, study: tuple[str, ...], gate: Gate, tmp_path: Path
+@pytest.mark.parametrize("stop", _STOPS)
+def test_a_signal_stops_all_and_the_same_command_goes_on(
+    start: Start,
+    medscale: Medscale,
+    study: tuple[str, ...],
+    gate: Gate,
+    tmp_path: Path,
+    stop: signal.Signals,
 ) -> None:
     process = start("run", *study, "--jobs", "1", "--out", "run")
     worker = gate.wait_for_a_worker()
     before = results(tmp_path / "run")
     assert [record["spec"]["size"] for record in before.values()] == [1]
-    process.send_signal(signal.SIGINT)
+    process.send_signal(stop)
     _, said = process.communicate()
-    assert process.returncode == 130
+    assert process.returncode == _STOPS[stop]
     assert "interrupted: 1 of 2 trials are done and kept" in said
     assert "the same command goes on from there" in said
     assert "Traceback" not in said
@@ -261,6 +270,52 @@ def test_ctrl_c_stops_all_and_the_same_command_goes_on(
     after = results(tmp_path / "run")
     assert len(after) == 2
     assert after.items() >= before.items()
+
+
+def test_a_run_that_was_killed_is_shown_as_stopped(
+    start: Start, status: Callable[..., str], study: tuple[str, ...], gate: Gate
+) -> None:
+    process = start("run", *study, "--jobs", "1", "--out", "run")
+    worker = gate.wait_for_a_worker()
+    assert "running  lv gate n=2 #1" in status()
+    process.kill()
+    wait_for(lambda: is_gone(worker))
+    shown = json.loads(status("--json"))
+    assert (shown["done"], shown["open"], shown["running"]) == (1, 1, [])
+    assert [entry["trial"] for entry in shown["stopped"]] == ["lv gate n=2 #1"]
+    text = status()
+    assert "running" not in text
+    assert "stopped  lv gate n=2 #1 at 0%: the same command trains it anew" in text
+    assert "nobody is working on the other 1: run the command again" in text
+
+
+def test_a_worker_that_outlived_its_coordinator_keeps_its_trial(
+    start: Start,
+    medscale: Medscale,
+    command: Callable[[Sequence[str]], list[str]],
+    study: tuple[str, ...],
+    gate: Gate,
+    tmp_path: Path,
+) -> None:
+    process = start("run", *study, "--jobs", "1", "--out", "run")
+    tied = gate.wait_for_a_worker()
+    # As an executor starts them on other machines: not tied to the coordinator.
+    (document,) = (path for path in (tmp_path / "run/work").glob("*.json") if "-" not in path.name)
+    process.kill()
+    wait_for(lambda: is_gone(tied))
+    (gate.folder / str(tied)).unlink()
+    worker = start("worker", "--document", str(document), "--id", "far")
+    gate.wait_for_a_worker()
+
+    again = medscale("run", *study, "--jobs", "1", "--out", "run", check=False)
+    assert again.returncode == 1
+    error = the_error(again.stderr)
+    assert "a worker of an earlier run still holds 1 of the 1 open trials in run" in error
+    assert "wait until it ends or stop it" in error
+    gate.open()
+    _, said = worker.communicate()
+    assert worker.returncode == 0, said
+    assert "all 2 trials were done already" in medscale("run", *study, "--out", "run").stderr
 
 
 def test_a_trial_that_raises_is_recorded_and_the_others_finish(

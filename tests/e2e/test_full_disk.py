@@ -231,7 +231,7 @@ def test_a_read_only_data_home(
     assert code == 1
     error = the_error(said)
     assert str(disk.folder / "home") in error
-    assert "read-only; choose a folder that can be written" in error
+    assert "read-only; set MEDSCALE_DATA to a folder that can be written" in error
     assert not (tmp_path / "run").exists()
 
 

@@ -51,8 +51,8 @@ def content(folder: Path) -> dict[Path, bytes]:
         (["--set", "train.batch_size=2"], ["training.batch_size is 8 there and 2 here"]),
         (["--set", "augmentation.flip=0"], ["augmentation.flip is 0.5 there and 0.0 here"]),
         (["--set", "split.test=0.3"], ["split_options.test is 0.25 there and 0.3 here"]),
-        (["--set", "phantom.subjects=25"], ["data is", "there"]),
-        (["--shape", "16"], ["data is", "there"]),
+        (["--set", "phantom.subjects=25"], ["dataset.options.subjects is 24 there and 25 here"]),
+        (["--shape", "16"], ["prepare.shape is", "there and 16 here"]),
         (["--set", "res_unet.width=3"], ["backbone 'res_unet'", "options.width (2 there, 3 here)"]),
         (
             ["--aug", "red", "--set", "red.prob=1"],

@@ -190,6 +190,17 @@ def test_arms_share_initial_weights(place: Path, say: Say) -> None:
     assert weights[0] != weights[1]
 
 
+def test_an_arm_that_changes_nothing_is_the_baseline_to_the_bit(place: Path, say: Say) -> None:
+    arms = ("--aug", "none,off=red,red", "--set", "off.prob=0", "--set", "red.prob=1")
+    grid = (*arms, "--sizes", "2", "--replicates", "1", "--executor", "serial")
+    assert say("run", *FLAGS, *grid, "--out", "still")[0] == 0
+    weights = {
+        trial.arm: read_record(place / "still/trials" / trial.spec.key / "result.json").weights
+        for trial in RunStore(place / "still").plan()
+    }
+    assert weights["off"] == weights["none"] != weights["red"]
+
+
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_results_do_not_depend_on_jobs_and_executor(
     folder: Path, place: Path, say: Say, jobs: str

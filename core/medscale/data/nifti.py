@@ -1,4 +1,4 @@
-"""NIfTI files: reading them, pairing an image with its labels, and cutting slices.
+"""NIfTI files: reading them, pairing an image with its labels, turning them, and cutting slices.
 
 nibabel is imported inside the functions: it belongs to the data set plugins that need it. Whatever
 it raises on a truncated or foreign file becomes one sentence that names the file.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,27 @@ from medscale.errors import DataError
 
 SPATIAL_AXES = 3
 _MILLIMETRES = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
+_DIRECTIONS = "RLAPSI"
+"""Right and left, anterior and posterior, superior and inferior, as axes are ordered in RAS."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Geometry:
+    """How the voxels of a NIfTI file lie.
+
+    Attributes:
+        shape: Shape of the array.
+        spacing: Voxel size along each of its first three axes in mm, 1 where the header gives none.
+        orientation: Where the first three axes point, such as "RAS" or "LPS"; None where the file
+            does not say or holds the identity that tools write when they know nothing.
+        tilt: The largest angle in degrees between such an axis and the direction of its letter;
+            0 without an orientation.
+    """
+
+    shape: tuple[int, ...]
+    spacing: tuple[float, ...]
+    orientation: str | None
+    tilt: float
 
 
 def read_nifti_shape(path: Path) -> tuple[int, ...]:
@@ -32,31 +54,22 @@ def read_nifti_shape(path: Path) -> tuple[int, ...]:
         return _shape(_open(path), path)
 
 
-def read_nifti_orientation(path: Path) -> str | None:
-    """Return where the array axes point, such as "RAS" or "LPS".
-
-    Returns:
-        The axis codes, or None where the file does not say or holds the identity that tools
-        write when they know nothing.
+def read_nifti_geometry(path: Path) -> Geometry:
+    """Return how a NIfTI file's voxels lie from its header, without reading voxels.
 
     Raises:
         DataError: If the file is missing or no NIfTI.
     """
-    import nibabel
-
-    axis_codes: Any = nibabel.aff2axcodes
     with _naming(path):
         image = _open(path)
-        header = image.header
-        affine = np.asarray(image.affine, dtype=np.float64)
-        if int(header["sform_code"]) == 0 and int(header["qform_code"]) == 0:
-            return None
-        linear = affine[:3, :3]
-        if not np.isfinite(affine).all() or np.linalg.matrix_rank(linear) < SPATIAL_AXES:
-            return None
-        if np.array_equal(linear, np.diag(np.abs(np.diag(linear)))) and not affine[:3, 3].any():
-            return None
-        return "".join(str(code) for code in axis_codes(affine))
+        shape = _shape(image, path)
+        orientation, tilt = _orientation(image)
+        return Geometry(
+            shape=shape,
+            spacing=_spacing(image, min(len(shape), SPATIAL_AXES)),
+            orientation=orientation,
+            tilt=tilt,
+        )
 
 
 def read_nifti(path: Path) -> tuple[Array, tuple[float, ...]]:
@@ -160,6 +173,43 @@ def as_float32(array: Array) -> npt.NDArray[np.float32]:
         return np.array(array, dtype=np.float32, order="C")
 
 
+def ras_order(orientation: str) -> tuple[int, ...]:
+    """Return which axes run right or left, anterior or posterior, superior or inferior.
+
+    Args:
+        orientation: Where each axis points, such as "SPL": its axes are in the order (2, 1, 0).
+    """
+    axes = range(len(orientation))
+    return tuple(sorted(axes, key=lambda axis: _DIRECTIONS.index(orientation[axis])))
+
+
+def to_ras(sample: Sample, orientation: str) -> Sample:
+    """Turn a sample so that its axes run to the right, to the front and up, in this order.
+
+    Only whole axes are exchanged and reversed; nothing is resampled.
+
+    Args:
+        sample: Image (C, *S), labels (*S) or masks (K, *S).
+        orientation: Where each axis of S points, such as "SPL", or "PL" where S has two.
+
+    Returns:
+        The sample as contiguous arrays, with its spacing in the new order.
+    """
+    order = ras_order(orientation)
+    flipped = [place for place, axis in enumerate(order) if orientation[axis] in "LPI"]
+
+    def turn(array: Array) -> Array:
+        first = array.ndim - len(order)
+        turned = array.transpose(*range(first), *(first + axis for axis in order))
+        return np.ascontiguousarray(np.flip(turned, tuple(first + place for place in flipped)))
+
+    return Sample(
+        image=turn(sample.image),
+        label=turn(sample.label),
+        spacing=tuple(sample.spacing[axis] for axis in order),
+    )
+
+
 def cut_slice(volume: Sample, axis: int, index: int) -> Sample:
     """Cut one slice out of a volume.
 
@@ -234,6 +284,29 @@ def _shape(image: Any, path: Path) -> tuple[int, ...]:
     if not shape or min(shape) < 1:
         raise DataError(f"{path} has the shape {_times(shape) or 'of a number'}, expected voxels")
     return shape
+
+
+def _orientation(image: Any) -> tuple[str | None, float]:
+    """Return where the axes point, None where the header does not say, and their tilt."""
+    import nibabel
+
+    axis_codes: Any = nibabel.aff2axcodes
+    header = image.header
+    affine = np.asarray(image.affine, dtype=np.float64)
+    if int(header["sform_code"]) == 0 and int(header["qform_code"]) == 0:
+        return None, 0.0
+    linear = affine[:3, :3]
+    if not np.isfinite(affine).all() or np.linalg.matrix_rank(linear) < SPATIAL_AXES:
+        return None, 0.0
+    if np.array_equal(linear, np.diag(np.abs(np.diag(linear)))) and not affine[:3, 3].any():
+        return None, 0.0
+    codes = axis_codes(affine)
+    if None in codes:
+        return None, 0.0
+    orientation = "".join(codes)
+    rows = [_DIRECTIONS.index(code) // 2 for code in orientation]
+    cosines = np.abs(linear[rows, range(3)]) / np.linalg.norm(linear, axis=0)
+    return orientation, float(np.degrees(np.arccos(cosines.min().clip(0, 1))))
 
 
 def _spacing(image: Any, axes: int) -> tuple[float, ...]:

@@ -24,12 +24,15 @@ from medscale.data.resample import resample, resample_labels, resample_masks
 from medscale.errors import ConfigError, DataError, storing
 from medscale.identity import array_key, content_key
 from medscale.protocols import Dataset
+from medscale.registry import blaming
 
 PREPARE_VERSION = 1
 """Raised when the same options prepare other arrays."""
 
 _LARGEST_LABEL = 255
 """Of the cohort's uint8; beyond it a value would become another one."""
+
+_UNNAMED = "the data set"
 
 Progress = Callable[[int, int], None]
 """Called with the number of cases done and their total."""
@@ -42,6 +45,7 @@ def prepared_cohort(
     options: PrepareOptions,
     cache: Path,
     progress: Progress,
+    owner: str = _UNNAMED,
 ) -> tuple[Cohort, Path]:
     """Return the prepared cohort and its folder, from the cache where it is there already.
 
@@ -53,25 +57,29 @@ def prepared_cohort(
         options: Shape and intensity.
         cache: Folder of prepared cohorts.
         progress: Told of each prepared case; not called when the cache has it all.
+        owner: The data set's plugin, for messages.
 
     Raises:
         DataError: If a case is not usable; names its files.
+        PluginError: If the data set fails in a way that is not meant for users.
         StorageError: If the cache cannot be written.
     """
-    cases = tuple(dataset.cases())
-    check_cases(cases)
+    with blaming(owner, "cases()"):
+        cases = tuple(dataset.cases())
+        check_cases(cases, owner)
+        fingerprints = [_fingerprint(case) for case in cases]
     key = content_key(
         {
             "version": PREPARE_VERSION,
             "dataset": dict(identity),
             "options": options.model_dump(mode="json"),
-            "cases": [_fingerprint(case) for case in cases],
+            "cases": fingerprints,
         }
     )
     folder = cache / "cohorts" / key
     if not is_saved(folder):
         draft = Draft(folder.with_name(f".{key}.draft"))
-        cohort = prepare(dataset, cases, options, progress, draft)
+        cohort = prepare(dataset, cases, options, progress, draft, owner)
         with storing(folder.parent):
             save_cohort(cohort, folder)
         draft.discard()
@@ -85,6 +93,7 @@ def prepare(
     options: PrepareOptions,
     progress: Progress,
     draft: Draft,
+    owner: str = _UNNAMED,
 ) -> Cohort:
     """Load, check and resample every case, but for those that a draft has."""
     images: Array | None = None
@@ -92,7 +101,7 @@ def prepare(
     spacing = np.ones((len(cases), 0))
     keys: list[str] = []
     try:
-        for case, row in zip(cases, _rows(dataset, cases, options, draft), strict=True):
+        for case, row in zip(cases, _rows(dataset, cases, options, draft, owner), strict=True):
             if images is None or labels is None:
                 images = np.empty((len(cases), *row.image.shape), dtype=np.float32)
                 labels = np.empty((len(cases), *row.label.shape), dtype=np.uint8)
@@ -120,7 +129,7 @@ def prepare(
 
 
 def _rows(
-    dataset: Dataset, cases: Sequence[Case], options: PrepareOptions, draft: Draft
+    dataset: Dataset, cases: Sequence[Case], options: PrepareOptions, draft: Draft, owner: str
 ) -> Iterator[Row]:
     """Return the prepared cases: first those of a draft, which then gets the others."""
     done = 0
@@ -128,8 +137,9 @@ def _rows(
         done += 1
         yield row
     for case in cases[done:]:
-        sample = dataset.load(case)
-        check_sample(case, sample, dataset.tasks)
+        with blaming(owner, f"load(case {case.id!r})"):
+            sample = dataset.load(case)
+            check_sample(case, sample, dataset.tasks)
         try:
             shape = options.resolved_shape(len(sample.spatial_shape))
         except ValueError as error:
@@ -168,18 +178,27 @@ def scale(image: Array, intensity: str) -> Array:
     return scaled
 
 
-def check_cases(cases: Sequence[Case]) -> None:
+def check_cases(cases: Sequence[Case], owner: str = _UNNAMED) -> None:
     """Refuse a list of cases that no study can use.
 
     Raises:
         DataError: If it is empty or an id stands twice.
+        TypeError: If one is no case, or its names are no strings.
     """
     if not cases:
-        raise DataError("the data set has no cases; check --data and the data set's options")
+        raise DataError(f"{owner} has no cases; check --data and the data set's options")
     seen: set[str] = set()
     for case in cases:
+        if not isinstance(case, Case):
+            raise TypeError(f"it returned a {type(case).__name__}, expected cases")
+        for field in ("id", "subject", "group"):
+            value = getattr(case, field)
+            if not isinstance(value, str):
+                raise TypeError(f"case {case.id!r} has the {field} {value!r}, expected a string")
         if case.id in seen:
-            raise DataError(f"two cases are called {case.id!r}; give each case a name of its own")
+            raise DataError(
+                f"two cases of {owner} are called {case.id!r}; give each case a name of its own"
+            )
         seen.add(case.id)
 
 
@@ -188,7 +207,10 @@ def check_sample(case: Case, sample: Sample, tasks: Mapping[str, Task]) -> None:
 
     Raises:
         DataError: One sentence that names the case and its files.
+        TypeError: If it is no sample.
     """
+    if not isinstance(sample, Sample):
+        raise TypeError(f"it returned a {type(sample).__name__}, expected a Sample")
     name = describe_case(case)
     image, label = np.asarray(sample.image), np.asarray(sample.label)
     if image.ndim not in (3, 4) or image.dtype.kind not in "fiub":
@@ -208,7 +230,7 @@ def check_sample(case: Case, sample: Sample, tasks: Mapping[str, Task]) -> None:
         )
     if label.dtype.kind not in "iub":
         raise DataError(f"{name}: the label holds {label.dtype}, expected integers or booleans")
-    if len(sample.spacing) != dims or not all(math.isfinite(s) and s > 0 for s in sample.spacing):
+    if not _is_spacing(sample.spacing, dims):
         raise DataError(
             f"{name}: the voxel spacing is {sample.spacing}, expected {dims} sizes in mm"
         )
@@ -231,6 +253,13 @@ def check_sample(case: Case, sample: Sample, tasks: Mapping[str, Task]) -> None:
             f"{name}: the label holds the unknown value{'s' if len(unknown) > 1 else ''} "
             f"{', '.join(map(str, unknown[:5]))}, expected 0 and {sorted(known)}"
         )
+
+
+def _is_spacing(spacing: Any, dims: int) -> bool:
+    try:
+        return len(spacing) == dims and all(math.isfinite(size) and size > 0 for size in spacing)
+    except TypeError:
+        return False
 
 
 def describe_case(case: Case) -> str:

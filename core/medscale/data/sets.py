@@ -30,7 +30,7 @@ from medscale.config import Options
 from medscale.data.archives import leftovers
 from medscale.data.manifests import Manifest, all_manifests
 from medscale.data.progress import Progress, Step, silent
-from medscale.errors import ConfigError, DataError, StoreError
+from medscale.errors import ConfigError, DataError, StoreError, explain_os_error
 
 MARKER = "medscale-set.json"
 _CHUNK = 1 << 20
@@ -74,11 +74,21 @@ class SetStatus:
 
 
 def data_home() -> Path:
-    """Return the folder of all data: `MEDSCALE_DATA`, or the platform's data directory."""
+    """Return the folder of all data: `MEDSCALE_DATA`, or the platform's data directory.
+
+    Raises:
+        ConfigError: If it is below a home folder that nobody knows, as in some containers.
+    """
     named = os.environ.get("MEDSCALE_DATA")
-    if named:
-        return Path(named).expanduser().absolute()
-    return platformdirs.user_data_path("medscale", appauthor=False)
+    try:
+        if named:
+            return Path(named).expanduser().absolute()
+        return platformdirs.user_data_path("medscale", appauthor=False)
+    except RuntimeError:
+        got = f"MEDSCALE_DATA is {named!r}" if named else "HOME is not set"
+        raise ConfigError(
+            f"{got}, and the system knows no such home folder: set MEDSCALE_DATA to a folder"
+        ) from None
 
 
 def set_folder(name: str) -> Path:
@@ -198,7 +208,7 @@ def locked(name: str) -> Iterator[None]:
     """Hold a set for one process; the operating system lets go of it when that process dies.
 
     Raises:
-        StoreError: If another process is at it.
+        StoreError: If another process is at it, or the file system has no locks.
     """
     place = data_home() / "sets" / f".{name}.lock"
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -212,10 +222,12 @@ def locked(name: str) -> Iterator[None]:
                 import fcntl
 
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except (BlockingIOError, PermissionError):
             raise StoreError(
                 f"another process is fetching or importing {name}: wait until it is done"
             ) from None
+        except OSError as error:
+            raise explain_os_error(error, str(place)) or error from error
         yield
 
 

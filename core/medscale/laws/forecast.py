@@ -59,7 +59,7 @@ def required(
     sizes: Array,
     floor: tuple[float, float, float],
     trusted_factor: float,
-    following: tuple[float, ...],
+    advice: str,
     level: float,
     measure: Measure,
 ) -> Required:
@@ -72,7 +72,7 @@ def required(
         sizes: Sizes that were run, ascending (K,).
         floor: Estimate and interval.
         trusted_factor: Up to which multiple of the largest size a number is given.
-        following: Sizes to run next, for the advice.
+        advice: What to do where sizes do not tell, as an imperative.
         level: Of the interval.
         measure: What the sentence is about.
     """
@@ -81,7 +81,6 @@ def required(
     middle, lower, upper = (_crossing(grid, line, target) for line in curve(grid))
     surely = np.isfinite(_crossing(grid, cautious(grid)[2], target))
     percent = f"{format_level(level)} interval"
-    advice = " or ".join(map(format_count, following))
     goal = measure.say(target)
     count = partial(format_estimate, sizes=sizes)
     if math.isinf(lower) or target < floor[1]:
@@ -98,11 +97,12 @@ def required(
             f"{measure.say(floor[0])}{ends}",
         )
     trusted = largest * trusted_factor
-    if middle > trusted or (middle > largest and not surely):
+    if middle > trusted or not surely:
         doubt = f"trusted up to n = {count(trusted)}"
         if middle <= trusted:
             doubt = "it may lie beyond the floor"
-        near = "" if math.isinf(middle) else f", perhaps near n = {count(middle)}"
+        # Beyond trust a number has no interval, and so no more than two digits.
+        near = "" if math.isinf(middle) else f", perhaps near n = {count(float(f'{middle:.2g}'))}"
         return Required(
             target=target,
             status="not_identified",
@@ -110,11 +110,11 @@ def required(
             low=lower,
             high=math.inf,
             sentence=f"not identified by these sizes: {goal} lies beyond what "
-            f"n = {count(sizes[0])} to {count(largest)} tell ({doubt}){near}; add n = {advice}",
+            f"n = {count(sizes[0])} to {count(largest)} tell ({doubt}){near}; {advice}",
         )
     interval = f"{count(lower)} to {count(upper)}"
     if math.isinf(upper):
-        interval = f"{count(lower)} or more, perhaps never; add n = {advice}"
+        interval = f"{count(lower)} or more, perhaps never; {advice}"
     sentence = f"{goal} needs about n = {count(middle)}"
     if middle <= grid[0]:
         first = count(grid[0])
@@ -143,19 +143,38 @@ def trusted_factor(curve: Curve, sizes: Array) -> float:
     return float(factors[max(wide[0] - 1, 0)] if len(wide) else factors[-1])
 
 
-def next_sizes(sizes: Array) -> tuple[float, ...]:
+def next_sizes(sizes: Array, available: float = math.inf) -> tuple[float, ...]:
     """Return the next two sizes worth running: on, in the steps of the last sizes.
 
     What lies beyond the largest size is told by the largest sizes, so the next steps up teach
     most; steps are at most doublings, so that the law is asked for no more than it can answer.
     They are whole where the sizes are; others, such as shares of a whole, get three digits.
+
+    Args:
+        sizes: That were run, ascending (K,).
+        available: Largest size that can be run; a step beyond it ends there.
     """
     largest = sizes[-1]
     step = float(np.clip(np.median(sizes[1:] / sizes[:-1]), math.sqrt(2), 2))
     following = [float(largest * step**power) for power in (1, 2)]
     if _whole(sizes):
-        return tuple(math.ceil(size) for size in following)
-    return tuple(float(f"{size:.3g}") for size in following)
+        following = [math.ceil(size) for size in following]
+    else:
+        following = [float(f"{size:.3g}") for size in following]
+    within = dict.fromkeys(min(size, available) for size in following)
+    return tuple(size for size in within if size > largest)
+
+
+def advise(following: tuple[float, ...], available: float) -> str:
+    """Return what to do where sizes do not tell, as an imperative.
+
+    Args:
+        following: Sizes to run next; none where all that are available were run.
+        available: Largest size that can be run.
+    """
+    if following:
+        return f"add n = {' or '.join(map(format_count, following))}"
+    return f"annotate more images than the {format_count(available)} there are for training"
 
 
 def _crossing(grid: Array, line: Array, target: float) -> float:

@@ -52,12 +52,14 @@ class Fit:
     Attributes:
         warnings: One sentence each about what is odd in the data.
         largest: Error above which none can be; infinite where there is no such.
+        available: Largest size that can be run; infinite where that is not known.
     """
 
     _seen: Observations = field(repr=False)
     _average: Average = field(repr=False)
     warnings: tuple[str, ...]
     largest: float
+    available: float
 
     @property
     def sizes(self) -> Array:
@@ -163,8 +165,13 @@ class Fit:
 
     @property
     def next_sizes(self) -> tuple[float, ...]:
-        """Sizes worth running next."""
-        return forecast.next_sizes(self.sizes)
+        """Sizes worth running next, as far as there are images to annotate."""
+        return forecast.next_sizes(self.sizes, self.available)
+
+    @property
+    def advice(self) -> str:
+        """What to do where these sizes do not tell, as an imperative."""
+        return forecast.advise(self.next_sizes, self.available)
 
     def required(self, target: float, level: float = 0.9, *, score: str | None = None) -> Required:
         """Return at which size the mean error reaches a target, and how surely.
@@ -190,7 +197,7 @@ class Fit:
             sizes=self.sizes,
             floor=self.floor,
             trusted_factor=self.trusted_factor,
-            following=self.next_sizes,
+            advice=self.advice,
             level=level,
             measure=Measure(score),
         )
@@ -220,6 +227,7 @@ def fit(
     replicates: ArrayLike | None = None,
     subjects: ArrayLike | None = None,
     largest: float = math.inf,
+    available: float = math.inf,
 ) -> Fit:
     """Fit the learning curve of some trials.
 
@@ -237,20 +245,22 @@ def fit(
         subjects: Label of each test case's subject (C,): cases of one subject are alike. None:
             every case is another subject.
         largest: Error above which none can be, where intervals end: 1 for 1 − score.
+        available: Largest size that can be run; advice names none above it.
 
     Raises:
         DataError: If no curve can be fitted: no two sizes, errors below 0 or not finite, a mean
             error of 0, or one that surely rises.
     """
-    return _law(observe(sizes, errors, replicates, subjects), largest)
+    return _law(observe(sizes, errors, replicates, subjects), largest, available)
 
 
-def fit_cases(rows: pd.DataFrame, *, largest: float = math.inf) -> Fit:
+def fit_cases(rows: pd.DataFrame, *, largest: float = math.inf, available: float = math.inf) -> Fit:
     """Fit the learning curve of a table of test cases; intervals are about new patients.
 
     Args:
         rows: Columns size, split, replicate, subject, case and error: a row per trial and case.
         largest: As for `fit`.
+        available: As for `fit`.
 
     Raises:
         DataError: As `fit`, and if a test case is twice in one trial.
@@ -285,7 +295,7 @@ def fit_cases(rows: pd.DataFrame, *, largest: float = math.inf) -> Fit:
         subjects=errors.columns.get_level_values("subject"),
         splits=trials["split"],
     )
-    return _law(seen, largest)
+    return _law(seen, largest, available)
 
 
 def _first(rows: pd.DataFrame) -> dict[Hashable, Any]:
@@ -293,13 +303,13 @@ def _first(rows: pd.DataFrame) -> dict[Hashable, Any]:
     return rows.head(1).to_dict("records")[0]
 
 
-def _law(seen: Observations, largest: float) -> Fit:
+def _law(seen: Observations, largest: float, available: float) -> Fit:
     if not largest >= seen.means.max():
         raise DataError(
             f"largest got {largest:g}, expected an error that no mean exceeds; that at "
             f"n = {seen.sizes[seen.means.argmax()]:g} is {seen.means.max():g}"
         )
-    return Fit(seen, average(seen), seen.warnings, largest)
+    return Fit(seen, average(seen), seen.warnings, largest, available)
 
 
 def _sizes(n: ArrayLike) -> Array:

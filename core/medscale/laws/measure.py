@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-_NAMES = {"dice": "Dice", "iou": "IoU", "nsd": "NSD", "auc": "AUC", "f1": "F1"}
+_NAMES = {"dice": "Dice", "iou": "IoU", "f1": "F1"} | {
+    name: name.upper() for name in ("dsc", "nsd", "auc", "auroc")
+}
 
 
 @dataclass(frozen=True)

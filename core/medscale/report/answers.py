@@ -108,7 +108,8 @@ def _number(required: Required, law: Fit) -> str:
 
 def _advice(law: Fit) -> str:
     sizes = " and ".join(map(format_count, law.next_sizes))
-    return f"; trials with n = {sizes} would say more" if sizes else ""
+    more = f"trials with n = {sizes}" if sizes else "annotations beyond those there are"
+    return f"; {more} would say more"
 
 
 def setting_answers(run: RunFindings, target: float) -> tuple[SettingAnswer, ...]:
@@ -162,10 +163,12 @@ def _cautions(run: RunFindings) -> Iterator[str]:
         failed = f", {len(run.failures)} of them failed" if run.failures else ""
         have = "has" if planned - done == 1 else "have"
         yield f"{planned - done} of {planned} planned trainings {have} no result{failed}."
-    least = int(run.trials.groupby(["task", "backbone", "arm", "size"], sort=False).size().min())
+    points = run.trials.groupby(["task", "backbone", "arm", "size"], sort=False).size()
+    least, most = int(points.min()), int(points.max())
     if least < _ENOUGH:
+        which = "Some points rest" if most > least else "Each point rests"
         yield (
-            f"Some points rest on {counted(str(least), 'training')}: with {_ENOUGH} or more, "
+            f"{which} on {counted(str(least), 'training')}: with {_ENOUGH} or more, "
             "differences between augmentations can be told from chance."
         )
     empty = int((run.trials["predicted"] == 0).sum())
@@ -176,8 +179,8 @@ def _cautions(run: RunFindings) -> Iterator[str]:
         )
     if run.trials["split"].nunique() == 1:
         yield (
-            "All trainings share one set of test images from one source: nothing here says how "
-            "images of another hospital would fare."
+            "All trainings on a data set share one set of test images: nothing here says how "
+            "images of other hospitals would fare."
         )
     if run.trouble:
         yield run.trouble

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -163,7 +164,7 @@ def _findings(
         trials=trials,
         cases=cases,
         failures=tuple((trial, record) for trial, record in failures if record is not None),
-        settings=_settings(trials, cases, name, ambiguous),
+        settings=_settings(trials, cases, name, ambiguous, store.pool_sizes()),
         baseline=reference,
         comparison=comparison,
         trouble=trouble,
@@ -175,6 +176,7 @@ def _settings(
     cases: pd.DataFrame,
     run: str,
     ambiguous: Collection[tuple[str, ...]],
+    pools: Mapping[str, int],
 ) -> tuple[Setting, ...]:
     settings = []
     by_curve = dict(list(cases.groupby([*_SETTING, "arm"], sort=False)))
@@ -187,7 +189,7 @@ def _settings(
                 task=task,
                 backbone=backbone,
                 arms=tuple(
-                    _arm(str(arm), part, by_curve[(*place, arm)])
+                    _arm(str(arm), part, by_curve[(*place, arm)], pools.get(task, math.inf))
                     for arm, part in rows.groupby("arm", sort=False)
                 ),
             )
@@ -195,10 +197,11 @@ def _settings(
     return tuple(settings)
 
 
-def _arm(arm: str, trials: pd.DataFrame, cases: pd.DataFrame) -> ArmFinding:
+def _arm(arm: str, trials: pd.DataFrame, cases: pd.DataFrame, available: float) -> ArmFinding:
     law, trouble = None, ""
     try:
-        law = fit_cases(cases.assign(error=1 - cases["dice"]), largest=1.0)
+        errors = cases.assign(error=1 - cases["dice"])
+        law = fit_cases(errors, largest=1.0, available=available)
     except MedscaleError as error:
         trouble = str(error)
     return ArmFinding(arm=arm, trials=trials, law=law, trouble=trouble)

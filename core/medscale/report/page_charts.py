@@ -18,6 +18,7 @@ from medscale.report.findings import LEVEL, ArmFinding, RunFindings, Setting
 from medscale.report.wording import asked, counted, interval, number, percent, score
 
 _POINTS = 48
+_BOUNDS = {"": "", ">=": "at least ", "<=": "at most "}
 """Of a law's line: enough for a smooth curve, few enough for fifty of them on a page."""
 
 Row = dict[str, Any]
@@ -177,10 +178,10 @@ def _laws(
         name="laws",
         title="Where it goes from here",
         caption=(
-            "The law fitted to each curve, and what it forecasts for more images than were tried "
-            f"(dashed; hollow marks), with {percent(LEVEL)} intervals of the mean. Right of the "
-            "vertical line the forecast reaches further than these sizes can support: do not rely "
-            "on it."
+            "The law fitted to each curve, and what it forecasts for more images than were tried: "
+            "dashed, with hollow marks, as far as these sizes can support it, and dotted beyond "
+            "that, right of the vertical line: do not rely on it there. Bands are "
+            f"{percent(LEVEL)} intervals of the mean."
         ),
         y_label="error (1 − Dice)",
         columns=columns,
@@ -263,7 +264,17 @@ def _efficiency(
                 _multipliers(str(arm), numbers[str(arm)], rows)
                 for arm, rows in table.groupby("arm", sort=False)
             ]
-            panels.append(Panel(title=setting.title, curves=_apart(curves)))
+            panels.append(
+                Panel(
+                    title=setting.title,
+                    curves=_apart([curve for curve in curves if curve.marks]),
+                    notes=tuple(
+                        f"{curve.arm}: these trials do not bound it at any size."
+                        for curve in curves
+                        if not curve.marks
+                    ),
+                )
+            )
     if not panels:
         return None
     table = pd.concat(tables, ignore_index=True)
@@ -273,8 +284,8 @@ def _efficiency(
         caption=(
             f"At 2, one image annotated with this augmentation is worth two with "
             f"{' or '.join(dict.fromkeys(baselines))}; below 1 it is worth less. Bars: "
-            f"{percent(LEVEL)} intervals, left out where these trials give no bounds. Hollow marks "
-            "are bounds: at least, or at most, so much."
+            f"{percent(LEVEL)} intervals. Hollow marks are bounds: at least, or at most, so much. "
+            "Sizes at which these trials do not bound it at all are left out."
         ),
         y_label="worth, in images of the baseline",
         columns=columns,
@@ -290,10 +301,9 @@ def _multipliers(arm: str, place: int, rows: pd.DataFrame) -> Curve:
     marks = []
     for row in rows.to_dict("records"):
         n, value, low, high = (row[name] for name in ("size", "multiplier", "low", "high"))
-        if math.isfinite(value):
-            if low == 0 and math.isinf(high):
-                low = high = math.nan
-            worth = f"{row['bound']} {number(value)}".strip()
+        bounded = low > 0 or math.isfinite(high) or math.isnan(low)
+        if math.isfinite(value) and bounded:
+            worth = _BOUNDS[row["bound"]] + number(value)
             text = f"{arm}, n = {n}: one image is worth {worth}{interval(low, high)}"
             bound = row["bound"] != ""
             marks.append(Mark(n=n, value=value, low=low, high=high, text=text, hollow=bound))

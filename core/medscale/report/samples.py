@@ -42,7 +42,7 @@ def contact_sheet(title: str, rows: Sequence[SampleRow]) -> Figure:
     """Draw cases down and samples across; beneath each deformed sample its grid and Jacobian.
 
     The grid shows where each output line looks in the original (pull-back); the Jacobian map is
-    log2 det ∇φ, blue where tissue shrinks in the sample, red where it grows, black where it folds.
+    log2 det ∇φ, blue where tissue shrinks in the sample, red where it grows, grey where it folds.
     """
     samples = len(rows[0].images)
     deforms = any(row.displacements is not None for row in rows)

@@ -73,7 +73,7 @@ def read_record(path: Path) -> TrialRecord:
     Raises:
         StoreError: If the file is no record of a version this medscale knows.
     """
-    return _read(path, TrialRecord, "a trial's result")
+    return _read(path, TrialRecord, "a trial's result", "which trains that trial anew")
 
 
 def read_failure(path: Path) -> FailureRecord:
@@ -82,11 +82,12 @@ def read_failure(path: Path) -> FailureRecord:
     Raises:
         StoreError: If the file is no record of a version this medscale knows.
     """
-    return _read(path, FailureRecord, "a trial's failure")
+    return _read(path, FailureRecord, "a trial's failure", "which tries that trial again")
 
 
-def _read(path: Path, model: type[RecordT], what: str) -> RecordT:
-    value = read_json(path)
+def _read(path: Path, model: type[RecordT], what: str, then: str) -> RecordT:
+    advice = f"delete this file and run the same command again, {then}"
+    value = read_json(path, advice)
     # First, as a newer record may have fields that this medscale would misread.
     if value.get("schema_version") != RECORD_SCHEMA:
         raise StoreError(
@@ -96,19 +97,28 @@ def _read(path: Path, model: type[RecordT], what: str) -> RecordT:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise StoreError(f"{path} is not {what}: {error.errors()[0]['msg']}") from None
+        raise StoreError(f"{path} is not {what} ({error.errors()[0]['msg']}): {advice}") from None
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, advice: str = "") -> dict[str, Any]:
     """Read a JSON object.
+
+    Args:
+        path: The file.
+        advice: What to do where it is damaged.
 
     Raises:
         StoreError: If the file is missing or no JSON object.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise StoreError(f"cannot read {path}: {error}") from None
+    except ValueError as error:
+        raise StoreError(f"{path} is damaged ({error})" + (advice and f": {advice}")) from None
     if not isinstance(value, dict):
-        raise StoreError(f"{path} holds a {type(value).__name__}, expected a JSON object")
+        raise StoreError(
+            f"{path} holds a {type(value).__name__}, expected a JSON object"
+            + (advice and f": {advice}")
+        )
     return value

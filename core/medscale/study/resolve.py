@@ -20,10 +20,9 @@ from medscale.data.prepare import Progress, describe_case, prepared_cohort
 from medscale.data.splits import make_split
 from medscale.errors import ConfigError, DataError, did_you_mean
 from medscale.protocols import PluginContext
-from medscale.registry import Registry
-from medscale.seeding import seeded_torch
+from medscale.registry import Plugin, Registry
 from medscale.study.config import StudyConfig
-from medscale.study.construction import construct
+from medscale.study.construction import construct, try_network
 from medscale.study.plan import PlannedTrial, PluginIdentity, build_plan
 
 
@@ -37,6 +36,7 @@ class Study:
         cohort_folder: Where workers read it.
         trials: The plan.
         sides: Cases for test, validation and pool of the first split, by task.
+        pools: Images in the pool of each split, by task.
         notes: What the user should know, in sentences.
         parameters: Number of network parameters by backbone.
         versions: Version of each plugin's distribution, by kind and name.
@@ -47,6 +47,7 @@ class Study:
     cohort_folder: Path
     trials: tuple[PlannedTrial, ...]
     sides: dict[str, tuple[int, int, int]]
+    pools: dict[str, tuple[int, ...]]
     notes: tuple[str, ...]
     parameters: dict[str, int]
     versions: dict[str, str]
@@ -79,7 +80,9 @@ def resolve(
     context = PluginContext(data=data, cache=cache, log=log)
     loader = _Loader(config, registry, context)
     dataset, dataset_identity = loader.construct("dataset", config.dataset)
-    tasks = choose_tasks(config, dataset.tasks)
+    source = loader.plugins["dataset", config.dataset]
+    known = known_tasks(source, dataset)
+    tasks = choose_tasks(config, known)
     recipe = loader.construct("recipe", config.recipe)[1]
     arms = {
         arm.label: tuple(
@@ -94,18 +97,24 @@ def resolve(
 
     identity = dataset_identity.model_dump(mode="json")
     cohort, folder = prepared_cohort(
-        dataset, identity=identity, options=config.prepare, cache=cache, progress=progress
+        dataset,
+        identity=identity,
+        options=config.prepare,
+        cache=cache,
+        progress=progress,
+        owner=source.title,
     )
     parameters = {
-        name: _count_parameters(backbone, cohort) for name, (backbone, _) in backbones.items()
+        name: try_network(loader.plugins["backbone", name], backbone, cohort.channels, cohort.shape)
+        for name, (backbone, _) in backbones.items()
     }
     notes = _describe_duplicates(cohort)
-    if not config.tasks and len(dataset.tasks) > 1:
-        others = ", ".join(name for name in dataset.tasks if name not in tasks)
+    if not config.tasks and len(known) > 1:
+        others = ", ".join(name for name in known if name not in tasks)
         notes.append(f"--task was not given: {', '.join(tasks)} it is (there are {others}, too)")
-    sides: dict[str, tuple[int, int, int]] = {}
+    sides: dict[str, list[tuple[int, int, int]]] = {}
     for name, task in tasks.items():
-        rows, left_out = task_rows(cohort, name, task)
+        rows, left_out = task_rows(cohort, name, task, dataset_identity)
         if left_out:
             notes.append(f"{left_out} of {len(cohort.cases)} cases show no {name} and are left out")
         sides[name] = check_sizes(config, cohort, name, rows)
@@ -132,11 +141,28 @@ def resolve(
         cohort=cohort,
         cohort_folder=folder,
         trials=trials,
-        sides=sides,
+        sides={name: of_splits[0] for name, of_splits in sides.items()},
+        pools={name: tuple(pool for _, _, pool in of_splits) for name, of_splits in sides.items()},
         notes=tuple(notes),
         parameters=parameters,
-        versions=loader.versions,
+        versions={f"{kind} {name}": used.version for (kind, name), used in loader.plugins.items()},
     )
+
+
+def known_tasks(plugin: Plugin, dataset: Any) -> dict[str, Task]:
+    """Return the tasks of a data set.
+
+    Raises:
+        PluginError: If it cannot tell them.
+    """
+    with plugin.doing("tasks"):
+        tasks = dict(dataset.tasks)
+        for name, task in tasks.items():
+            if not isinstance(task, Task):
+                raise TypeError(f"task {name!r} is a {type(task).__name__}, expected a Task")
+        if not tasks:
+            raise ValueError("there are none, expected one at least")
+    return tasks
 
 
 def choose_tasks(config: StudyConfig, known: Mapping[str, Task]) -> dict[str, Task]:
@@ -177,8 +203,16 @@ def refuse_equal_arms(arms: Mapping[str, tuple[PluginIdentity, ...]]) -> None:
             )
 
 
-def task_rows(cohort: Cohort, name: str, task: Task) -> tuple[list[int], int]:
+def task_rows(
+    cohort: Cohort, name: str, task: Task, dataset: PluginIdentity
+) -> tuple[list[int], int]:
     """Return the rows whose target has foreground, and how many were left out.
+
+    Args:
+        cohort: The prepared cases.
+        name: The task's.
+        task: What is foreground.
+        dataset: Its option `may_be_absent`, where it has one, is the way out of the error.
 
     Raises:
         DataError: If no case has foreground, or one lacks it where that is not normal.
@@ -192,20 +226,26 @@ def task_rows(cohort: Cohort, name: str, task: Task) -> tuple[list[int], int]:
         )
     if not task.may_be_absent and not present.all():
         case = cohort.cases[int((~present).argmax())]
+        way_out = "mend its mask or remove the case"
+        if "may_be_absent" in dataset.options:
+            way_out = (
+                "mend its mask, or leave out all such cases "
+                f"(--set {dataset.name}.may_be_absent=true)"
+            )
         raise DataError(
             f"{describe_case(case)} has no foreground of task {name!r} at the study's shape "
-            f"{cohort.shape}; mend its mask or remove the case"
+            f"{cohort.shape}; {way_out}"
         )
     return [row for row, there in enumerate(present) if there], int((~present).sum())
 
 
 def check_sizes(
     config: StudyConfig, cohort: Cohort, name: str, rows: list[int]
-) -> tuple[int, int, int]:
+) -> list[tuple[int, int, int]]:
     """Refuse sizes that some split's pool cannot serve.
 
     Returns:
-        Cases for test, validation and pool of the first split.
+        Cases for test, validation and pool of each split.
 
     Raises:
         ConfigError: Says how many images there are.
@@ -229,7 +269,7 @@ def check_sizes(
                 f"test and {len(split.validation)} for validation): give sizes up to "
                 f"{len(split.pool)}"
             )
-    return sides[0]
+    return sides
 
 
 class _Loader:
@@ -240,7 +280,7 @@ class _Loader:
         self._registry = registry
         self._context = context
         self._used: set[str] = set()
-        self.versions: dict[str, str] = {}
+        self.plugins: dict[tuple[str, str], Plugin] = {}
 
     def construct(self, kind: str, name: str, *owners: str) -> tuple[Any, PluginIdentity]:
         """Construct a plugin; options of later owners win over those of its own name."""
@@ -250,7 +290,7 @@ class _Loader:
         for owner in (name, *owners):
             options = merge(options, self._options.get(owner, {}))
             self._used.add(owner)
-        self.versions[f"{kind} {name}"] = plugin.version
+        self.plugins[kind, name] = plugin
         return construct(plugin, options, owner, self._context, self._construct_used)
 
     def _construct_used(self, option: str, kind: str, name: str) -> tuple[Any, PluginIdentity]:
@@ -272,15 +312,6 @@ class _Loader:
 
 def _aliases(label: str, name: str) -> tuple[str, ...]:
     return () if label == name or "+" in label else (label,)
-
-
-def _count_parameters(backbone: Any, cohort: Cohort) -> int:
-    """Build the network once, so that a shape it cannot take is an error before any training."""
-    with seeded_torch(0):
-        network = backbone.build(
-            in_channels=cohort.channels, out_channels=1, spatial_shape=cohort.shape
-        )
-    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def _describe_duplicates(cohort: Cohort) -> list[str]:

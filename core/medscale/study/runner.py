@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from medscale import atomic
-from medscale.errors import StorageError, StoreError, storing
+from medscale.errors import (
+    MedscaleError,
+    PluginError,
+    StorageError,
+    StoreError,
+    disk_is_full,
+    storing,
+)
 from medscale.protocols import Executor, WorkerExit, WorkOrder
 from medscale.study.config import RunOptions
 from medscale.study.environment import environment, git_state
@@ -70,16 +77,18 @@ def run_study(
     Raises:
         StoreError: If the folder holds another study or another process runs in it.
         StorageError: If the disk is full or cannot be written.
+        PluginError: If the executor fails.
     """
     store = RunStore(options.out)
-    store.check(study.trials)
+    store.check(study.trials, study.config.prepare)
     by_key = {trial.spec.key: trial for trial in study.trials}
     with storing(store.folder), store.coordinating():
         open_trials = [trial for key, trial in by_key.items() if not store.is_done(key)]
         already = len(by_key) - len(open_trials)
-        if open_trials or not store.exists():
+        if open_trials or not store.exists() or not store.has_planned(by_key):
             store.begin(study.trials, _request(study, options))
         if open_trials:
+            store.tidy()  # reports of a coordinator that was killed
             store.clear_failures([trial.spec.key for trial in open_trials])
             watch = _Watch(store, study.trials, watcher)
             try:
@@ -120,15 +129,13 @@ def _run_rounds(
         )
         atomic.write_json(document, order.model_dump(mode="json"))
         watch.document = document
-        exits = executor.execute(
-            WorkOrder(
-                document=document,
-                trials=len(remaining),
-                workers=options.jobs,
-                threads=options.threads,
-            ),
-            watch.look,
+        work = WorkOrder(
+            document=document,
+            trials=len(remaining),
+            workers=options.jobs,
+            threads=options.threads,
         )
+        exits = _execute(executor, options.executor, work, watch)
         _record_deaths(store, document, exits)
         for end in exits:
             if end.code == CANNOT_WRITE:
@@ -142,12 +149,40 @@ def _run_rounds(
             if not store.is_done(trial.spec.key) and store.failure(trial.spec.key) is None
         ]
         if len(left) == len(remaining):
+            held = sum(store.is_claimed(trial.spec.key) for trial in left)
+            if held:
+                raise StoreError(
+                    f"a worker of an earlier run still holds {held} of the {len(left)} open trials "
+                    f"in {store.folder}: wait until it ends or stop it, then run the same command "
+                    "again"
+                )
             codes = ", ".join(str(end.code) for end in exits)
             raise StoreError(
                 f"the workers ended without finishing a trial (exit codes {codes}), the first with "
                 f"{_last_words(exits[0]) or 'no word'!r}; --debug shows all that they said"
             ) from RuntimeError("\n".join(end.log for end in exits))
         remaining = left
+
+
+def _execute(executor: Executor, name: str, work: WorkOrder, watch: _Watch) -> Sequence[WorkerExit]:
+    """Let an executor work; a fault of its own becomes one sentence that names it."""
+    try:
+        exits: object = executor.execute(work, watch.look)
+    except MedscaleError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and disk_is_full(error):
+            raise
+        raise PluginError(
+            f"executor {name} failed ({type(error).__name__}: {error}): mend that or choose "
+            "another --executor, then run the same command again (what is finished is kept)"
+        ) from error
+    if isinstance(exits, Sequence) and exits and all(isinstance(e, WorkerExit) for e in exits):
+        return exits
+    raise PluginError(
+        f"executor {name} returned {exits!r}, expected a WorkerExit for each worker that it "
+        "started: that plugin is to be mended; choose another --executor until then"
+    )
 
 
 def _record_deaths(store: RunStore, document: Path, exits: Sequence[WorkerExit]) -> None:
@@ -160,7 +195,7 @@ def _record_deaths(store: RunStore, document: Path, exits: Sequence[WorkerExit])
             continue
         message = f"the worker ended with exit code {end.code}"
         if end.code < 0:
-            name = signal.Signals(-end.code).name
+            name = _signal_name(-end.code)
             message = f"the worker was ended by {name}"
             if name == "SIGKILL":
                 message += " (often: out of memory; try fewer --jobs)"
@@ -174,6 +209,13 @@ def _record_deaths(store: RunStore, document: Path, exits: Sequence[WorkerExit])
                 finished=now(),
             )
         )
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # an executor of another system has its own
+        return f"signal {number}"
 
 
 def _last_words(end: WorkerExit) -> str:
@@ -244,6 +286,7 @@ def _request(study: Study, options: RunOptions) -> dict[str, Any]:
         "environment": environment(options.device),
         "plugins": study.versions,
         "parameters": study.parameters,
+        "pools": study.pools,
         "git": git_state(),
         "notes": list(study.notes),
     }

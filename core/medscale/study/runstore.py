@@ -1,6 +1,6 @@
 """A run folder: what is in it, who may write it, and what counts as done.
 
-    study.json                 the protocol, the labels, and who asked for what and when
+    study.json                 the protocol, the labels, who asked for what and when, the pools
     plan.json                  every planned trial; grows when the grid grows
     trials/<key>/result.json   exists if and only if the trial is done
     trials/<key>/failure.json  the last error of a trial that is not done
@@ -11,15 +11,15 @@ Everything else in the folder (tables, figures) is derived from these.
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from medscale import atomic
+from medscale.data.options import PrepareOptions
 from medscale.errors import StoreError
 from medscale.study.plan import PlannedTrial, TrialSpec
 from medscale.study.records import FailureRecord, TrialRecord, read_failure, read_json, read_record
@@ -41,6 +41,10 @@ class RunStore:
     def work(self) -> Path:
         """Documents, claims and progress files of the workers."""
         return self.folder / "work"
+
+    @property
+    def _claims(self) -> Path:
+        return self.work / "claims"
 
     def exists(self) -> bool:
         """Return whether a study has been started here."""
@@ -78,13 +82,27 @@ class RunStore:
                 f"{self.folder} is no run folder (there is no study.json): give the --out of a run"
             )
         path = self.folder / "study.json"
-        study = read_json(path)
+        study = read_json(path, "restore it from a copy, or choose another --out")
         if study.get("schema") != _SCHEMA:
             raise StoreError(
                 f"{path} has schema {study.get('schema')}, this medscale has {_SCHEMA}: use the "
                 "medscale that wrote it, or another --out"
             )
         return study
+
+    def pool_sizes(self) -> dict[str, int]:
+        """Return by task how many images a trial can train on at most, its smallest split's pool.
+
+        A task is absent where only a medscale that did not record it has run it.
+
+        Raises:
+            StoreError: As `study` does.
+        """
+        smallest: dict[str, int] = {}
+        for request in self.study()["requests"]:
+            for task, pools in request.get("pools", {}).items():
+                smallest[task] = min([*pools, smallest.get(task, pools[0])])
+        return smallest
 
     def begin(self, trials: Sequence[PlannedTrial], request: dict[str, Any]) -> None:
         """Add trials to the plan and note who asked for them.
@@ -120,8 +138,12 @@ class RunStore:
         atomic.write_json(self.folder / "plan.json", {"schema": _SCHEMA, "trials": plan})
         atomic.write_json(self.folder / "study.json", study)
 
-    def check(self, trials: Sequence[PlannedTrial]) -> None:
+    def check(self, trials: Sequence[PlannedTrial], prepare: PrepareOptions | None = None) -> None:
         """Refuse to mix studies; writes nothing.
+
+        Args:
+            trials: What is to be added.
+            prepare: How their images were prepared; says in words why these are others.
 
         Raises:
             StoreError: Says what differs.
@@ -139,7 +161,7 @@ class RunStore:
                 )
             return
         study = self.study()
-        for name, there, here in _differences(study["protocol"], trials[0].spec.protocol()):
+        for name, there, here in _differing(study, trials[0], prepare):
             raise StoreError(
                 f"{self.folder} holds another study ({name} is {there} there and {here} here): "
                 "choose another --out"
@@ -172,11 +194,17 @@ class RunStore:
             for row in self._plan_rows().values()
         ]
 
+    def has_planned(self, keys: Iterable[str]) -> bool:
+        """Return whether trials are in the plan."""
+        return self._plan_rows().keys() >= set(keys)
+
     def _plan_rows(self) -> dict[str, Any]:
         path = self.folder / "plan.json"
         if not path.is_file():
             return {}
-        plan = read_json(path)
+        plan = read_json(
+            path, "delete this file and run the same command again, which writes it anew"
+        )
         if plan.get("schema") != _SCHEMA:
             raise StoreError(
                 f"{path} has schema {plan.get('schema')}, this medscale has {_SCHEMA}: use the "
@@ -227,9 +255,8 @@ class RunStore:
         The claim is a lock of the operating system: it ends with the process, so a killed worker
         leaves nothing stale.
         """
-        claims = self.work / "claims"
-        claims.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(claims / key)
+        self._claims.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self._claims / key)
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -240,9 +267,36 @@ class RunStore:
         finally:
             lock.release()
 
+    def is_claimed(self, key: str) -> bool:
+        """Return whether a worker that lives has claimed a trial.
+
+        Where that cannot be told (the folder of another user, which cannot be written), it counts
+        as claimed.
+        """
+        path = self._claims / key
+        if not path.is_file():
+            return False
+        try:
+            with FileLock(path).acquire(timeout=0):
+                return False
+        except (Timeout, OSError):
+            return True
+
     def tidy(self) -> None:
-        """Remove what only running workers need."""
-        shutil.rmtree(self.work, ignore_errors=True)
+        """Remove what only running workers need, but no claim that is held.
+
+        A worker may outlive its coordinator: one that an executor has started on another machine.
+        """
+        for claim in self._claims.glob("*"):
+            # Removed by who holds it, so that nobody can claim it in between.
+            with suppress(Timeout, OSError), FileLock(claim).acquire(timeout=0):
+                claim.unlink()
+        with suppress(OSError):
+            self._claims.rmdir()
+        for path in self.work.glob("*.json"):
+            path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.work.rmdir()
 
 
 def _meanings(trial: PlannedTrial) -> Iterator[tuple[str, str, Any]]:
@@ -251,6 +305,21 @@ def _meanings(trial: PlannedTrial) -> Iterator[tuple[str, str, Any]]:
     yield "arm", trial.arm, [plugin.model_dump(mode="json") for plugin in spec.arm]
     yield "backbone", trial.backbone, spec.backbone.model_dump(mode="json")
     yield "task", spec.task, list(spec.labels)
+
+
+def _differing(
+    study: dict[str, Any], trial: PlannedTrial, prepare: PrepareOptions | None
+) -> Iterator[tuple[str, Any, Any]]:
+    """Yield in what a trial is of another study, first what people chose, last the images' hash."""
+    differences = list(_differences(study["protocol"], trial.spec.protocol()))
+    hashes = [difference for difference in differences if difference[0] == "data"]
+    yield from (difference for difference in differences if difference not in hashes)
+    if hashes and prepare is not None:
+        asked = study["requests"][-1].get("study", {}).get("prepare", {})
+        for name, *values in _differences(asked, prepare.model_dump(mode="json"), "prepare"):
+            there, here = ("the default" if value is None else value for value in values)
+            yield name, there, here
+    yield from hashes
 
 
 def _differences(there: Any, here: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:

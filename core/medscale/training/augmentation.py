@@ -33,6 +33,7 @@ from medscale.protocols import (
     SupportsFrame,
     SupportsSpline,
 )
+from medscale.training.checks import checked_batch, checked_field, checked_spline
 from medscale.training.options import AugmentationOptions
 
 _KNOTS = 10
@@ -96,13 +97,21 @@ def augment(
     An image goes through the arm's deformations in its own frame, in order, then the baseline
     affine, then those in the output's frame, in order; image and mask are resampled together, once.
     Augmenters that are no deformation follow, in order.
+
+    However many numbers an arm draws, the generator goes on alike, so that the baseline of every
+    batch is the same in all arms of a replicate.
+
+    Raises:
+        PluginError: If an augmenter returns what is no deformation, or no such batch.
     """
     parameters = draw(len(batch.images), batch.images.ndim - 2, options, generator)
-    in_image, in_output = draw_displacements(batch, augmenters, generator)
+    of_arm = torch.Generator()
+    of_arm.manual_seed(int(torch.randint(2**63 - 1, (), generator=generator)))
+    in_image, in_output = draw_displacements(batch, augmenters, of_arm)
     batch = apply(batch, parameters, options, in_image, in_output)
     for augmenter in augmenters:
         if not isinstance(augmenter, SupportsDisplacements):
-            batch = augmenter.augment(batch, generator)
+            batch = checked_batch(augmenter.augment(batch, of_arm), augmenter, batch)
     return batch
 
 
@@ -115,15 +124,19 @@ def draw_displacements(
         Displacements in the image's frame and in the output's (`SupportsFrame`), each (B, D, *G)
         in voxels of the image, G the image's grid or a coarser one; None where there are none.
         In the output's frame it may be a spline of the image's shape.
+
+    Raises:
+        PluginError: If an augmenter returns what is no deformation.
     """
     shape = tuple(batch.images.shape[2:])
     in_image: Tensor | None = None
     in_output: Tensor | Spline | None = None
     for augmenter in augmenters:
         if isinstance(augmenter, SupportsSpline):
-            in_output = composed(in_output, augmenter.spline(batch, generator), shape)
+            spline = checked_spline(augmenter.spline(batch, generator), augmenter, batch)
+            in_output = composed(in_output, spline, shape)
         elif isinstance(augmenter, SupportsDisplacements):
-            field = augmenter.displacements(batch, generator)
+            field = checked_field(augmenter.displacements(batch, generator), augmenter, batch)
             if isinstance(augmenter, SupportsFrame) and augmenter.frame == "output":
                 in_output = composed(in_output, field, shape)
             else:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import os
 import pickle
-import unicodedata
+import re
+import shlex
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -123,7 +124,31 @@ class TestLayouts:
         png(masks / "masks/Lungs/z.png", GREY)
         log: list[str] = []
         assert len(dataset(masks, log).cases()) == 3
-        assert any("1 masks without an image, such as z.png" in line for line in log)
+        assert any("1 mask without an image, z.png; it is not used" in line for line in log)
+        png(masks / "masks/Lungs/y.png", GREY)
+        assert len(dataset(masks, log).cases()) == 3
+        assert any("2 masks without an image, such as y.png; they are" in line for line in log)
+
+    def test_a_missing_mask_says_every_way_on(self, masks: Path) -> None:
+        (masks / "masks/Lungs/b.png").unlink()
+        with pytest.raises(DataError, match=r"--set folder\.may_be_absent=true") as caught:
+            dataset(masks).cases()
+        assert f"if lungs is not needed, move {masks / 'masks/Lungs'} elsewhere" in str(
+            caught.value
+        )
+        (masks / "masks/Lungs").rename(masks / "lungs of another day")
+        assert set(dataset(masks).tasks) == {"left_heart"}
+
+    def test_an_empty_mask_is_absence_where_that_is_declared(self, masks: Path) -> None:
+        png(masks / "masks/Lungs/b.png", GREY * 0)
+        made = dataset(masks, may_be_absent=True)
+        assert made.tasks["lungs"].may_be_absent
+        assert [sample.label[1].any() for sample in load_all(made)] == [True, False, True]
+
+    def test_no_label_map_can_be_moved_away(self, maps: Path) -> None:
+        (maps / "labels/b.png").unlink()
+        with pytest.raises(DataError, match=r"add the mask or take the image out$"):
+            dataset(maps).cases()
 
     def test_links_are_followed(self, masks: Path, tmp_path: Path) -> None:
         elsewhere = tmp_path / "elsewhere"
@@ -214,83 +239,20 @@ class TestLabels:
         options = validate(FolderOptions, parse_settings([setting])["folder"], "folder")
         assert options.labels == expected
 
+    def test_the_ways_that_describe_shows_are_ways(self) -> None:
+        shown = FolderOptions.model_fields["labels"].description or ""
+        one, two, whole = re.findall(r"--set ('.*?'|\S+?)(?=,? or|,? --|\.? |$)", shown)
+        tree = [parse_settings(shlex.split(f"{one} {two}")), parse_settings(shlex.split(whole))]
+        for settings in tree:
+            options = validate(FolderOptions, settings["folder"], "folder")
+            assert options.labels == {"lv": (3,), "wall": (1, 2)}
+
     @pytest.mark.parametrize(
         "labels", [{"LV": 1}, {"lv": 0}, {"lv": -1}, {"lv": "x"}, {"lv": []}, {}, 3, {"lv": 1.5}]
     )
     def test_other_labels_are_refused(self, labels: object) -> None:
         with pytest.raises(ConfigError, match=r"folder\.labels"):
             validate(FolderOptions, {"labels": labels}, "folder")
-
-
-class TestMetadata:
-    def test_columns_reach_the_cases(self, masks: Path) -> None:
-        (masks / "metadata.csv").write_text(
-            "\ufeffSubject, image ,url,group,position\n"
-            'p1,c.png,"a, b",site 1,0.25\np2,a,,,\n\np1,b.png,x,site 1,1\n',
-            encoding="utf-8",
-        )
-        log: list[str] = []
-        cases = dataset(masks, log).cases()
-        assert [(c.id, c.subject, c.group, c.position) for c in cases] == [
-            ("a", "p2", "", None),
-            ("b", "p1", "site 1", 1.0),
-            ("c", "p1", "site 1", 0.25),
-        ]
-        assert log == []
-
-    @pytest.mark.parametrize("table", [None, "image\na\nb\nc\n"])
-    def test_unknown_subjects_are_said_aloud(self, masks: Path, table: str | None) -> None:
-        if table is not None:
-            (masks / "metadata.csv").write_text(table)
-        log: list[str] = []
-        made = dataset(masks, log)
-        assert [case.subject for case in made.cases()] == ["a", "b", "c"]
-        made.cases()
-        assert len(log) == 1
-        assert "one person has several, give them one subject in metadata.csv" in log[0]
-
-    def test_accents_agree_between_systems(self, tmp_path: Path) -> None:
-        name = "Ödem"
-        png(tmp_path / "images" / f"{unicodedata.normalize('NFD', name)}.png", GREY)
-        png(tmp_path / "labels" / f"{unicodedata.normalize('NFC', name)}.png", GREY % 2)
-        (tmp_path / "metadata.csv").write_text(f"image,subject\n{name}.png,p\n", encoding="utf-8")
-        assert [case.id for case in dataset(tmp_path).cases()] == [
-            unicodedata.normalize("NFC", name)
-        ]
-
-    @pytest.mark.parametrize(
-        ("table", "message"),
-        [
-            ("", "has the columns nothing"),
-            ("name,subject\na,1\n", "has the columns name, subject"),
-            ("image;subject\na;1\n", "separated by commas"),
-            ("image,subject,Subject\na,1,1\n", "a column twice"),
-            ("image,subject\na,1\nb,2\n", r"has no row for c\.png \(1 of 3"),
-            ("image,subject\na,1\nz.png,2\n", r"line 3: there is no image 'z\.png'"),
-            ("image,subject\na,1\na.png,2\n", r"line 3: image 'a\.png' has a row already"),
-            ("image,subject\n../images/a.png,1\n", "line 2: image is '../images/a.png', expected"),
-            ("image,subject\n..\\a.png,1\n", "expected the plain name"),
-            ("image,subject\n..,1\n", "expected the plain name"),
-            ("image,subject\n,1\n", "expected the plain name"),
-            ("image,subject\na, \n", "line 2: subject is empty"),
-            ("image,subject\na\n", "line 2: 1 cells, expected 2"),
-            ("image,subject\na,1,2\n", "line 2: 3 cells, expected 2"),
-            ('image,subject\na,"1\nb,2\nc,3\n', "no valid CSV"),
-            ("image,position\na,1.01\n", "position is '1.01', expected a number from 0 to 1"),
-            ("image,position\na,nan\n", "position is 'nan'"),
-            ("image,position\na,base\n", "position is 'base'"),
-            (b"image,subject\na,\xff\n", "is not UTF-8"),
-        ],
-    )
-    def test_a_faulty_table_is_one_sentence(
-        self, masks: Path, table: str | bytes, message: str
-    ) -> None:
-        content = table if isinstance(table, bytes) else table.encode()
-        (masks / "metadata.csv").write_bytes(content)
-        with pytest.raises(DataError, match=message) as caught:
-            dataset(masks).cases()
-        assert "metadata.csv" in str(caught.value)
-        assert "\n" not in str(caught.value)
 
 
 class TestPixels:
@@ -380,4 +342,5 @@ def test_the_real_chest_xrays_have_their_37_subjects() -> None:
         assert sample.image.shape[0] == 1
         assert sample.label.shape == (2, *sample.image.shape[1:])
         assert 0.01 < sample.label[0].mean() < sample.label[1].mean() < 0.6
-    assert log == []
+    assert len(log) == 1
+    assert "columns are not used: source_file, " in log[0]

@@ -14,14 +14,16 @@ from hypothesis import strategies as st
 
 from medscale.data.cases import Sample
 from medscale.data.nifti import (
+    Geometry,
     as_float32,
     cut_slice,
     integer_labels,
     read_nifti,
-    read_nifti_orientation,
+    read_nifti_geometry,
     read_nifti_shape,
     read_volume,
     slice_position,
+    to_ras,
 )
 from medscale.errors import DataError
 
@@ -93,7 +95,7 @@ def test_an_impossible_spacing_counts_as_unknown(tmp_path: Path, size: float) ->
 )
 def test_another_format_is_named(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
-    for read in (read_nifti_shape, read_nifti, read_nifti_orientation):
+    for read in (read_nifti_shape, read_nifti, read_nifti_geometry):
         with pytest.raises(DataError, match=f"{name} cannot be read as NIfTI"):
             read(tmp_path / name)
 
@@ -141,7 +143,7 @@ def test_a_damaged_file_is_read_or_named(
     (tmp_path / "a.nii").write_bytes(content[:length] if length > 300 else content)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # nibabel's own, about odd headers
-        for read in (read_nifti_shape, read_nifti, read_nifti_orientation):
+        for read in (read_nifti_shape, read_nifti, read_nifti_geometry):
             with suppress(DataError):  # and nothing else
                 read(tmp_path / "a.nii")
 
@@ -155,7 +157,7 @@ def test_orientation_is_what_the_header_states(
 ) -> None:
     affine = np.diag([*(2.0 * sign for sign in signs), 1])
     affine[0, 3] = offset
-    assert read_nifti_orientation(save(tmp_path / "a.nii", VOXELS, affine)) == codes
+    assert read_nifti_geometry(save(tmp_path / "a.nii", VOXELS, affine)).orientation == codes
 
 
 def test_a_header_without_orientation_says_so(tmp_path: Path) -> None:
@@ -163,7 +165,57 @@ def test_a_header_without_orientation_says_so(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[252:256] = bytes(4)  # qform_code and sform_code
     path.write_bytes(content)
-    assert read_nifti_orientation(path) is None
+    geometry = read_nifti_geometry(path)
+    assert (geometry.orientation, geometry.tilt) == (None, 0)
+
+
+def test_a_geometry_needs_the_header_only(tmp_path: Path) -> None:
+    turn = np.array([[0, 0, -2.0], [0, 3, 0], [1, 0, 0]])
+    path = save(tmp_path / "a.nii", VOXELS, nib.affines.from_matvec(turn, [9, 8, 7]))
+    path.write_bytes(path.read_bytes()[:400])
+    assert read_nifti_geometry(path) == Geometry(
+        shape=(3, 4, 5), spacing=(1, 3, 2), orientation="SAL", tilt=0
+    )
+
+
+@pytest.mark.parametrize(("angle", "codes"), [(20, "RAS"), (40, "RAS"), (60, "SAL"), (-60, "IAR")])
+def test_tilt_is_the_angle_to_the_nearest_direction(
+    tmp_path: Path, angle: float, codes: str
+) -> None:
+    about_y = nib.eulerangles.euler2mat(y=np.radians(-angle))
+    affine = nib.affines.from_matvec(about_y @ np.diag([1.5, 2, 3]), [9, 8, 7])
+    geometry = read_nifti_geometry(save(tmp_path / "a.nii", VOXELS, affine))
+    assert geometry.orientation == codes
+    assert geometry.tilt == pytest.approx(min(abs(angle), 90 - abs(angle)), abs=0.01)
+
+
+@pytest.mark.parametrize("codes", ["RAS", "LPS", "SPL", "AIR", "PRI"])
+@pytest.mark.parametrize("masks", [False, True])
+def test_turning_agrees_with_nibabel(codes: str, masks: bool) -> None:
+    """Whatever the stored orientation, and whether labels are maps or masks."""
+    both = np.stack([VOXELS, -VOXELS])
+    label = np.stack([VOXELS > 9, VOXELS > 20, VOXELS > 30]) if masks else VOXELS % 4
+    turned = to_ras(Sample(image=both, label=label, spacing=(1.0, 2.0, 3.0)), codes)
+
+    orientation = nib.orientations.axcodes2ornt(codes)
+
+    def closest(array: np.ndarray[Any, Any]) -> Any:
+        return nib.orientations.apply_orientation(array, orientation)
+
+    np.testing.assert_array_equal(turned.image, [closest(VOXELS), closest(-VOXELS)])
+    expected = np.stack([closest(mask) for mask in label]) if masks else closest(label)
+    np.testing.assert_array_equal(turned.label, expected)
+    sizes = {abs(int(axis)): size for axis, size in zip(orientation[:, 0], (1, 2, 3), strict=True)}
+    assert turned.spacing == tuple(sizes[axis] for axis in range(3))
+    assert turned.image.flags.c_contiguous
+
+
+def test_a_slice_is_turned_in_its_plane() -> None:
+    sample = Sample(image=VOXELS[:1], label=VOXELS[0] % 3, spacing=(2.0, 3.0))
+    turned = to_ras(sample, "SL")
+    np.testing.assert_array_equal(turned.image[0], VOXELS[0].T[::-1])
+    np.testing.assert_array_equal(turned.label, VOXELS[0].T[::-1] % 3)
+    assert turned.spacing == (3, 2)
 
 
 @pytest.mark.parametrize(

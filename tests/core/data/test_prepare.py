@@ -20,7 +20,7 @@ from medscale.data.cohort import Cohort
 from medscale.data.draft import Draft
 from medscale.data.options import PrepareOptions
 from medscale.data.prepare import prepare, prepared_cohort, scale
-from medscale.errors import ConfigError, DataError
+from medscale.errors import ConfigError, DataError, PluginError
 
 _FILE = Path("scans/broken.nii.gz")
 _SIXTEEN = PrepareOptions(shape=(16,))
@@ -83,6 +83,8 @@ def _with(array: Array, value: float) -> Array:
         ({"label": _with(_sample().label, -1)}, "unknown value -1"),
         ({"label": _sample().label.astype(float)}, "label holds float64"),
         ({"spacing": (1.0,)}, "voxel spacing"),
+        ({"spacing": None}, "voxel spacing is None, expected 2 sizes in mm"),
+        ({"spacing": ("1", "1")}, "voxel spacing"),
         ({"spacing": (1.0, 0.0)}, "voxel spacing"),
         ({"spacing": (1.0, -2.0)}, "voxel spacing"),
         ({"spacing": (1.0, float("nan"))}, "voxel spacing"),
@@ -150,9 +152,48 @@ def test_a_data_set_without_cases_is_refused(tmp_path: Path) -> None:
 def test_two_cases_of_one_name_are_refused(tmp_path: Path) -> None:
     cases = [Case(id="twin", subject="a"), Case(id="twin", subject="b")]
     toys = _Toys([_sample(), _sample(1)], cases=cases)
-    with pytest.raises(DataError, match="two cases are called 'twin'"):
+    with pytest.raises(DataError, match="two cases of the data set are called 'twin'"):
         _cached(toys, tmp_path)
     assert toys.loads == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"id": 7}, "case 7 has the id 7, expected a string"),
+        ({"subject": 7}, "case 'a' has the subject 7, expected a string"),
+        ({"files": ("scan.png",)}, "AttributeError"),
+    ],
+)
+def test_the_names_of_cases_are_strings(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    toys = _Toys([_sample()], cases=[replace(Case(id="a", subject="a"), **changes)])
+    with pytest.raises(PluginError, match=message) as caught:
+        _cached(toys, tmp_path)
+    assert "the data set failed in cases() with " in str(caught.value)
+    assert toys.loads == 0
+
+
+@pytest.mark.parametrize("loaded", [None, (_sample().image, _sample().label)])
+def test_what_is_no_sample_is_refused(tmp_path: Path, loaded: Any) -> None:
+    toys = _Toys([loaded], cases=[Case(id="case0", subject="p0")])
+    message = (
+        r"failed in load\(case 'case0'\) with TypeError: it returned a (NoneType|tuple), expec"
+    )
+    with pytest.raises(PluginError, match=message):
+        _cached(toys, tmp_path)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), KeyboardInterrupt(), OSError(28, "full")])
+def test_what_is_not_the_plugin_s_fault_passes(tmp_path: Path, error: BaseException) -> None:
+    class Interrupted(_Toys):
+        def load(self, case: Case) -> Sample:
+            raise error
+
+    with pytest.raises(type(error)) as caught:
+        _cached(Interrupted([], cases=[Case(id="a", subject="p")]), tmp_path)
+    assert caught.value is error
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -320,7 +361,7 @@ def test_a_preparation_that_is_stopped_goes_on(on_disk: _Toys, tmp_path: Path) -
     whole, _ = _cached(on_disk, tmp_path / "whole")
     on_disk.loads = 0
     stop: dict[str, Sample] = {"case2": on_disk.samples.pop("case2")}
-    with pytest.raises(KeyError):
+    with pytest.raises(PluginError, match="KeyError: 'case2'"):
         _cached(on_disk, tmp_path / "cache")
     assert on_disk.loads == 3
     on_disk.samples.update(stop)

@@ -29,6 +29,7 @@ def synthetic_run(
     replicates: int = 5,
     failed: int = 0,
     message: str = "it broke",
+    pool: int | None = None,
 ) -> RunStore:
     """Write a run; every arm after the first has 0.7 times the error of the one before.
 
@@ -42,6 +43,7 @@ def synthetic_run(
         replicates: At each size.
         failed: How many trials, the last ones, have failed.
         message: What they said.
+        pool: Images there are to train on; None: not recorded, as in older runs.
     """
     trials = build_plan(
         {
@@ -61,7 +63,8 @@ def synthetic_run(
         splits=1,
     )
     store = RunStore(folder)
-    store.begin(trials, _request(dataset, sizes, replicates))
+    request = _request(dataset, sizes, replicates)
+    store.begin(trials, request | ({"pools": {t: [pool] for t in tasks}} if pool else {}))
     done = len(trials) - failed
     for trial in trials[:done]:
         store.write_result(_record(trial, 0.7 ** list(arms).index(trial.arm)))

@@ -169,9 +169,29 @@ def test_cautions_say_each_thing_once(tmp_path: Path) -> None:
     folders.append(synthetic_run(tmp_path / "three", replicates=6, failed=1).folder)
     said = cautions(find(folders, baseline=None))
     assert len(said) == len(set(said)) == 3
-    assert said[0].startswith("one, two: Some points rest on 2 trainings")
-    assert said[1].startswith("All trainings share one set of test images")
+    assert said[0].startswith("one, two: Each point rests on 2 trainings")
+    assert said[1].startswith("All trainings on a data set share one set of test images")
     assert said[2] == "three: 1 of 60 planned trainings has no result, 1 of them failed."
+
+
+def test_a_caution_is_about_some_points_where_others_have_more(tmp_path: Path) -> None:
+    runs = find([synthetic_run(tmp_path / "run", replicates=3, failed=1).folder], baseline=None)
+    assert any(text.startswith("Some points rest on 2 trainings") for text in cautions(runs))
+
+
+@pytest.mark.parametrize(
+    ("pool", "advice"),
+    [
+        (None, "; trials with n = 32 and 64 would say more"),
+        (40, "; trials with n = 32 and 40 would say more"),
+        (16, "; annotations beyond those there are would say more"),
+    ],
+)
+def test_no_trials_are_advised_that_cannot_be_run(
+    tmp_path: Path, pool: int | None, advice: str
+) -> None:
+    (run,) = find([synthetic_run(tmp_path / "run", pool=pool).folder], baseline=None)
+    assert setting_answers(run, 0.9)[0].need.endswith(advice)
 
 
 def test_facts_count_trainings_images_and_people(tmp_path: Path) -> None:

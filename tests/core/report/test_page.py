@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -170,6 +172,26 @@ def test_a_parameter_that_is_not_identified_has_no_difference(tmp_path: Path) ->
     assert moved.split("</details>")[0].count("<td>not identified</td>") == 3
 
 
+def test_what_trials_do_not_bound_is_not_drawn(tmp_path: Path) -> None:
+    (run,) = find(
+        [synthetic_run(tmp_path / "run", arms=("none", "red", "reg")).folder], baseline=None
+    )
+    assert run.comparison is not None
+    table = run.comparison.efficiency.copy()
+    open_red, open_reg = table["arm"] == "red", (table["arm"] == "reg") & (table["size"] == 1)
+    table.loc[open_red | open_reg, ["low", "high"]] = (0.0, math.inf)
+    run = replace(run, comparison=replace(run.comparison, efficiency=table))
+    (chart,) = [chart for chart in charts([run], 0.9) if chart.name == "efficiency"]
+    (panel,) = chart.panels
+    assert [curve.arm for curve in panel.curves] == ["reg"]
+    assert [mark.n for mark in panel.curves[0].marks] == [2, 4, 8, 16]
+    assert panel.notes == ("red: these trials do not bound it at any size.",)
+    assert len(chart.table) == len(table)
+    assert "red: these trials do not bound it" in render(
+        [run], (chart,), {run.name: protocol(run)}, {}, target=0.9
+    )
+
+
 def test_every_part_with_intervals_says_their_level(tmp_path: Path) -> None:
     html = report([synthetic_run(tmp_path / "run").folder])
     parts = [part for part in html.split("<section")[1:] if ">low</th>" in part]
@@ -230,7 +252,7 @@ def test_fifty_curves_are_less_than_five_megabytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"replicates": 1}, "Some points rest on 1 training"),
+        ({"replicates": 1}, "Each point rests on 1 training"),
         ({"replicates": 2, "failed": 5}, "5 of 20 planned trainings have no result, 5 of them"),
         ({"sizes": (4,)}, "Dice 0.90"),
         ({"arms": ("none",)}, "There is one arm, none"),
@@ -272,7 +294,7 @@ def test_several_runs_share_the_page(tmp_path: Path) -> None:
     assert "thorax · blob · tiny" in titles
     assert "lungs · thorax" not in titles
     # What holds for one of them says for which.
-    assert "b-hearts: Some points rest on 2 trainings" in page.text("p")
+    assert "b-hearts: Each point rests on 2 trainings" in page.text("p")
 
 
 def test_the_same_runs_give_the_same_page(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_what_is_no_json_object_is_refused(tmp_path: Path, content: str) -> None
     path.write_text(content)
     with pytest.raises(StoreError, match=r"result\.json"):
         read_json(path)
-    with pytest.raises(StoreError, match=r"result\.json"):
+    with pytest.raises(StoreError, match=r"result\.json .*: delete this file and run the same"):
         read_record(path)
 
 

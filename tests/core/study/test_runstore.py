@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from medscale import atomic
+from medscale.data.options import PrepareOptions
 from medscale.errors import StoreError
 from medscale.study.plan import PlannedTrial, PluginIdentity
 from medscale.study.records import FailureRecord, TrialRecord
@@ -149,6 +150,60 @@ def test_another_study_is_refused_and_the_difference_named(
         with pytest.raises(StoreError, match=f"holds another study \\({field}\\).*another --out"):
             act([make_trial("none", **changes)])
     assert _contents(store.folder) == before
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "difference"),
+    [
+        ({"shape": "64"}, {"shape": 48}, r"prepare\.shape is 64 there and 48 here"),
+        ({}, {"shape": "32,48"}, r"prepare\.shape is the default there and \[32, 48\] here"),
+        (
+            {"intensity": "minmax"},
+            {},
+            r"prepare\.intensity is minmax there and percentile here",
+        ),
+        # Prepared alike: the files themselves are others.
+        ({"shape": "64"}, {"shape": "64"}, "data is 0123456789abcdef there and fff here"),
+    ],
+)
+def test_images_that_are_prepared_otherwise_are_told_in_words(
+    trials: list[PlannedTrial],
+    make_trial: Callable[..., PlannedTrial],
+    tmp_path: Path,
+    there: dict[str, Any],
+    here: dict[str, Any],
+    difference: str,
+) -> None:
+    store = RunStore(tmp_path / "run")
+    asked = PrepareOptions.model_validate(there).model_dump(mode="json")
+    store.begin(trials, {"study": {"prepare": asked}})
+    other = [make_trial("none", data="fff")]
+    with pytest.raises(StoreError, match=rf"holds another study \({difference}\)"):
+        store.check(other, PrepareOptions.model_validate(here))
+
+
+def test_an_option_of_the_data_set_is_named_before_the_hash_that_it_changes(
+    store: RunStore, make_trial: Callable[..., PlannedTrial]
+) -> None:
+    dataset = PluginIdentity(name="toys", behavior=1, options={"frame": "es"})
+    with pytest.raises(StoreError, match=r"\(dataset\.options\.frame is None there and es here\)"):
+        store.check([make_trial("none", data="fff", dataset=dataset)])
+
+
+def test_what_does_not_change_the_images_is_no_other_study(
+    store: RunStore, trials: list[PlannedTrial]
+) -> None:
+    # 128 pixels are the default in 2-D.
+    store.check(trials, PrepareOptions(shape=(128,)))
+
+
+def test_the_pool_of_a_task_is_that_of_its_smallest_split(
+    store: RunStore, trials: list[PlannedTrial]
+) -> None:
+    assert store.pool_sizes() == {}  # as an older medscale leaves it
+    store.begin(trials, {"pools": {"lv": (14,), "rv": (12,)}})
+    store.begin(trials, {"pools": {"lv": (14, 13, 15)}})
+    assert store.pool_sizes() == {"lv": 13, "rv": 12}
 
 
 @pytest.mark.parametrize(
@@ -355,4 +410,21 @@ def test_tidying_removes_only_what_workers_need(
         assert store.work.is_dir()
     store.tidy()
     assert _contents(store.folder) == before
+    assert not store.work.exists()
+
+
+def test_tidying_leaves_what_another_process_holds(store: RunStore) -> None:
+    with store.claim("ended"):
+        pass
+    with _held(store.folder, "key"):
+        atomic.write_json(store.work / "document.json", {})
+        assert store.is_claimed("key")
+        assert not store.is_claimed("ended")
+        assert not store.is_claimed("never")
+        store.tidy()
+        assert [path.name for path in store.work.rglob("*")] == ["claims", "key"]
+        with store.claim("key") as mine:
+            assert not mine
+    assert not store.is_claimed("key")
+    store.tidy()
     assert not store.work.exists()

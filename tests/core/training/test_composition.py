@@ -40,6 +40,18 @@ class _OutputWave(_Wave):
     frame = "output"
 
 
+class _Numbers(_Wave):
+    """An arm that remembers what it drew, and moves nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(torch.zeros(1, 2, 1, 1))
+        self.drawn: list[float] = []
+
+    def displacements(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        self.drawn.append(float(torch.rand((), generator=generator)))
+        return super().displacements(batch, generator)
+
+
 class _Brighter:
     """An arm that is no deformation."""
 
@@ -149,3 +161,24 @@ def test_the_baseline_of_an_arm_is_that_of_every_other(waves: tuple[Tensor, Tens
     torch.testing.assert_close(still.images, plain.images, atol=1e-5, rtol=0)
     torch.testing.assert_close(still.masks, plain.masks)
     assert torch.equal(still.indices, plain.indices)
+
+
+def test_the_baseline_stays_that_of_every_arm_batch_after_batch() -> None:
+    batch, options = batch_of((48, 64), 4), AugmentationOptions()
+    still = torch.zeros(1, 2, 48, 64)
+    arms: dict[str, list[Augmenter]] = {
+        "none": [],
+        "one number": [_Wave(still)],
+        "two numbers": [_Wave(still), _Wave(still)],
+        "both frames": [_Wave(still), _OutputWave(still)],
+    }
+    generators = {name: _generator() for name in arms}
+    for _ in range(3):
+        seen = {name: augment(batch, arms[name], options, generators[name]) for name in arms}
+        for augmented in seen.values():
+            torch.testing.assert_close(augmented.images, seen["none"].images, atol=1e-5, rtol=0)
+    # An arm draws other numbers for every batch.
+    wave = _Numbers()
+    for _ in range(2):
+        augment(batch, [wave], options, generators["none"])
+    assert wave.drawn[0] != wave.drawn[1]

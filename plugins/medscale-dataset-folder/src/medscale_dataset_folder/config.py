@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -19,8 +19,10 @@ class FolderOptions(Options):
     labels: dict[str, tuple[LabelValue, ...]] | None = Field(
         default=None,
         description=(
-            "Names for the values of label maps, such as {'lv': 3, 'wall': [1, 2]}; every value "
-            "that occurs needs a name. Without it the label maps are read once to find the values."
+            "Names for the values of label maps: --set folder.labels.lv=3 --set "
+            'folder.labels.wall=1,2, or --set \'folder.labels={"lv": 3, "wall": [1, 2]}\'. Every '
+            "value that occurs needs a name. Without it the label maps are read once to find the "
+            "values."
         ),
     )
     grayscale: bool = Field(
@@ -31,7 +33,19 @@ class FolderOptions(Options):
         default=None,
         ge=0,
         le=2,
-        description="Array axis across which 3-D NIfTI volumes are cut into 2-D slices.",
+        description=(
+            "Axis across which 3-D NIfTI volumes are cut into 2-D slices: after turning to RAS, 0 "
+            "cuts sagittal slices, 1 coronal and 2 axial ones; of what is not turned, it is the "
+            "stored axis."
+        ),
+    )
+    orientation: Literal["ras", "stored"] = Field(
+        default="ras",
+        description=(
+            "Whether NIfTI images and their masks are turned by their headers, so that axes run to "
+            "the right, to the front and up as nearly as whole axes allow (ras), or taken in their "
+            "stored order (stored)."
+        ),
     )
     may_be_absent: bool = Field(
         default=False,
@@ -59,7 +73,7 @@ class FolderOptions(Options):
             if not values:
                 raise ValueError(f"{name} has no value, expected at least one")
         if labels == {}:
-            raise ValueError("no name is given, expected something like {'lv': 3}")
+            raise ValueError("no name is given, expected something like folder.labels.lv=3")
         return labels
 
 

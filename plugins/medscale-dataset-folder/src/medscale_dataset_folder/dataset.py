@@ -11,16 +11,18 @@ import numpy as np
 from medscale.data.cases import Array, Case, Sample, Task
 from medscale.data.nifti import (
     SPATIAL_AXES,
+    Geometry,
     cut_slice,
-    read_nifti_orientation,
-    read_nifti_shape,
+    read_nifti_geometry,
     slice_position,
+    to_ras,
 )
 from medscale.errors import DataError
 from medscale.protocols import PluginContext
 from medscale_dataset_folder.config import FolderOptions
 from medscale_dataset_folder.layout import Layout, find_layout
 from medscale_dataset_folder.metadata import FILE_NAME, Row, read_metadata
+from medscale_dataset_folder.orientation import axis_order, check_orientations, check_spacings
 from medscale_dataset_folder.pixels import (
     VOLUMES,
     read_binary_mask,
@@ -39,6 +41,7 @@ class FolderDataset:
         self._config = config
         self._data = context.data
         self._log = context.log
+        self._turn = config.orientation == "ras"
         # Slices come in volume order, so the last volume serves all of its slices.
         self._volume = lru_cache(maxsize=1)(self._read)
         self._orientation_told = False
@@ -70,8 +73,8 @@ class FolderDataset:
         """All images, or all slices of all volumes, sorted by name; reads at most headers.
 
         Raises:
-            DataError: If the folder has another layout, a mask is missing or `metadata.csv` does
-                not match the images.
+            DataError: If the folder has another layout, a mask is missing, `metadata.csv` does
+                not match the images, or they are too oblique to be turned alike.
         """
         return tuple(case for case, _, _ in self._indexed.values())
 
@@ -79,8 +82,9 @@ class FolderDataset:
         """Read one image or slice.
 
         Returns:
-            Image (C, *S) float32 as stored, or its luminance; masks (K, *S) bool in the order of
-            `tasks`, or labels (*S); spacing in mm, ones for pictures.
+            Image (C, *S) float32, or its luminance; masks (K, *S) bool in the order of `tasks`, or
+            labels (*S); spacing in mm, ones for pictures. Axes are as stored in pictures, and in
+            NIfTI files as the option `orientation` says.
 
         Raises:
             DataError: If a file is missing, truncated or another format, or a mask has another size
@@ -101,13 +105,28 @@ class FolderDataset:
         return find_layout(self._folder(), self._log)
 
     @cached_property
+    def _geometries(self) -> Mapping[str, Geometry]:
+        """How each NIfTI image is stored, by stem."""
+        images = self._layout.images
+        geometries = {
+            stem: read_nifti_geometry(path)
+            for stem, path in images.items()
+            if suffix_of(path) in VOLUMES
+        }
+        check_orientations(images, geometries, turn=self._turn, log=self._log)
+        check_spacings(
+            images, geometries, turn=self._turn, cut_axis=self._config.cut_axis, log=self._log
+        )
+        return geometries
+
+    @cached_property
     def _indexed(self) -> dict[str, tuple[Case, str, int | None]]:
         """Each case with its image's stem and its slice number, by id."""
         return {case.id: (case, stem, index) for case, stem, index in self._find_cases()}
 
     def _find_cases(self) -> Iterator[tuple[Case, str, int | None]]:
         layout, axis = self._layout, self._config.cut_axis
-        rows = self._rows()
+        rows, geometries = self._rows(), self._geometries
         for stem, image in layout.images.items():
             row = rows[stem]
             subject = stem if row.subject is None else row.subject
@@ -118,7 +137,7 @@ class FolderDataset:
                 )
                 yield case, stem, None
                 continue
-            count = self._count_slices(image, axis)
+            count = self._count_slices(image, geometries.get(stem), axis)
             for index in range(count):
                 case = Case(
                     id=f"{stem}_{'xyz'[axis]}{index:03d}",
@@ -143,7 +162,7 @@ class FolderDataset:
         images = self._layout.images
         path = self._folder() / FILE_NAME
         rows = (
-            read_metadata(path, images)
+            read_metadata(path, images, self._log)
             if path.exists()
             else {stem: Row(subject=None) for stem in images}
         )
@@ -162,14 +181,13 @@ class FolderDataset:
             )
         return rows
 
-    def _count_slices(self, image: Path, axis: int) -> int:
-        shape = read_nifti_shape(image) if suffix_of(image) in VOLUMES else ()
-        if len(shape) < SPATIAL_AXES:
+    def _count_slices(self, image: Path, geometry: Geometry | None, axis: int) -> int:
+        if geometry is None or len(geometry.shape) < SPATIAL_AXES:
             raise DataError(
                 f"{image} is no volume, expected 3-D NIfTI files for folder.cut_axis; leave "
                 "that option out"
             )
-        return shape[axis]
+        return geometry.shape[axis_order(geometry, turn=self._turn)[axis]]
 
     def _find_labels(self) -> dict[str, tuple[int, ...]]:
         maps = [masks[0] for masks in self._layout.masks.values()]
@@ -182,7 +200,7 @@ class FolderDataset:
                 raise DataError(
                     f"label maps up to {path} hold more than {_MAX_UNNAMED_LABELS} values, "
                     "expected one per structure; save them without smoothing, or name the values: "
-                    "--set 'folder.labels={\"liver\": 1, …}'"
+                    "--set folder.labels.liver=1"
                 )
         if not values:
             raise DataError(
@@ -197,7 +215,7 @@ class FolderDataset:
             raise DataError(
                 f"label maps beside {maps[0]} hold both 1 and 255: masks saved in two ways, or two "
                 "structures? make them one, or name them: "
-                "--set 'folder.labels={\"organ\": [1, 255]}'"
+                "--set folder.labels.organ=1,255"
             )
         if len(values) == 1:
             return {"foreground": tuple(values)}
@@ -206,7 +224,9 @@ class FolderDataset:
     def _read(self, stem: str) -> Sample:
         path, masks = self._layout.images[stem], self._layout.masks[stem]
         keep_volume = self._config.cut_axis is not None
-        image, spacing = read_image(path, grayscale=self._config.grayscale, keep_volume=keep_volume)
+        image, spacing, axes = read_image(
+            path, grayscale=self._config.grayscale, keep_volume=keep_volume
+        )
         read = read_binary_mask if self._layout.structures else read_label_map
         labels: list[Array] = []
         for mask in masks:
@@ -217,15 +237,20 @@ class FolderDataset:
                     f"{_times(image.shape[1:])}; save the mask at the image's size"
                 )
             labels.append(label)
-            self._compare_orientation(path, mask)
+            self._compare_orientation(stem, mask)
         whole = np.stack(labels) if self._layout.structures else labels[0]
-        return Sample(image=image, label=whole, spacing=spacing)
+        sample = Sample(image=image, label=whole, spacing=spacing)
+        orientation = self._geometries[stem].orientation if stem in self._geometries else None
+        if orientation is None or not self._turn:
+            return sample
+        # The image's header turns its masks, too: they are paired voxel by voxel.
+        return to_ras(sample, "".join(orientation[axis] for axis in axes))
 
-    def _compare_orientation(self, image: Path, mask: Path) -> None:
+    def _compare_orientation(self, stem: str, mask: Path) -> None:
         """Say once that headers disagree; arrays are often right where headers are not."""
-        if self._orientation_told or not {suffix_of(image), suffix_of(mask)} <= set(VOLUMES):
+        if self._orientation_told or stem not in self._geometries or suffix_of(mask) not in VOLUMES:
             return
-        one, other = read_nifti_orientation(image), read_nifti_orientation(mask)
+        one, other = self._geometries[stem].orientation, read_nifti_geometry(mask).orientation
         if one and other and one != other:
             self._orientation_told = True
             self._log(

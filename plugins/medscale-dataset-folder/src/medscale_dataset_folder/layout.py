@@ -60,16 +60,26 @@ def find_layout(folder: Path, log: Callable[[str], None]) -> Layout:
         missing = [stem for stem in images if stem not in found[name]]
         if missing:
             image = images[missing[0]]
+            advice = (
+                f"; all structures are read whatever --task says, so if {name} is not needed, move "
+                f"{source} elsewhere"
+                if name
+                else ""
+            )
             raise DataError(
                 f"{image.parent.name}/{image.name} has no mask in {source}, expected {missing[0]} "
                 f"with the suffix of an image ({len(missing)} of {len(images)} images lack one); "
-                "add an empty mask where the structure is absent, or take the image out"
+                "where the structure is absent, add an empty mask and pass --set "
+                "folder.may_be_absent=true, else add the mask or take the image out" + advice
             )
         spare = sorted(set(found[name]) - set(images))
         if spare:
+            example = found[name][spare[0]].name
             log(
-                f"{source} holds {len(spare)} masks without an image, such as "
-                f"{found[name][spare[0]].name}; they are not used"
+                f"{source} holds 1 mask without an image, {example}; it is not used"
+                if len(spare) == 1
+                else f"{source} holds {len(spare)} masks without an image, such as {example}; they "
+                "are not used"
             )
     return Layout(
         images=images,

@@ -27,7 +27,7 @@ def suffix_of(path: Path) -> str:
 
 def read_image(
     path: Path, *, grayscale: bool, keep_volume: bool
-) -> tuple[Array, tuple[float, ...]]:
+) -> tuple[Array, tuple[float, ...], tuple[int, ...]]:
     """Read an image.
 
     Args:
@@ -36,16 +36,17 @@ def read_image(
         keep_volume: Whether the axes of a volume stay, even of length 1.
 
     Returns:
-        Image (C, *S) float32, and the spacing along S in mm, 1 where unknown.
+        Image (C, *S) float32; the spacing along S in mm, 1 where unknown; and which axes of the
+        file S are.
 
     Raises:
         DataError: If the file cannot be read or has other axes.
     """
-    array, spacing = _read(path, indices=False, keep_volume=keep_volume)
+    array, spacing, axes = _read(path, indices=False, keep_volume=keep_volume)
     image: Array = as_float32(array)
     if grayscale and image.shape[0] == len(_LUMINANCE):
         image = np.tensordot(_LUMINANCE, image, axes=1)[np.newaxis]
-    return image, spacing
+    return image, spacing, axes
 
 
 def read_label_map(path: Path, *, keep_volume: bool) -> Array:
@@ -57,7 +58,7 @@ def read_label_map(path: Path, *, keep_volume: bool) -> Array:
     Raises:
         DataError: If the file cannot be read, is coloured, or holds other than integers.
     """
-    array, _ = _read(path, indices=True, keep_volume=keep_volume)
+    array, _, _ = _read(path, indices=True, keep_volume=keep_volume)
     if not (array == array[:1]).all():
         raise DataError(
             f"mask {path} is coloured, expected one number per pixel; save it as grey or with a "
@@ -87,15 +88,17 @@ def read_binary_mask(path: Path, *, keep_volume: bool) -> Array:
     return foreground
 
 
-def _read(path: Path, *, indices: bool, keep_volume: bool) -> tuple[Array, tuple[float, ...]]:
+def _read(
+    path: Path, *, indices: bool, keep_volume: bool
+) -> tuple[Array, tuple[float, ...], tuple[int, ...]]:
     suffix = suffix_of(path)
     if suffix in PICTURES:
-        return read_picture(path, indices=indices), (1.0, 1.0)
+        return read_picture(path, indices=indices), (1.0, 1.0), (0, 1)
     if suffix in TIFFS:
         array = read_tiff(path, indices=indices)
         if array.dtype.kind not in "biuf":
             raise DataError(f"{path} holds values of type {array.dtype}, expected real numbers")
-        return array, (1.0, 1.0)
+        return array, (1.0, 1.0), (0, 1)
     voxels, spacing = read_nifti(path)
     shape = voxels.shape
     if voxels.ndim == SPATIAL_AXES + 1 and shape[-1] == 1:
@@ -105,9 +108,10 @@ def _read(path: Path, *, indices: bool, keep_volume: bool) -> tuple[Array, tuple
             f"{path} has the shape {'×'.join(map(str, shape))}, expected 2 or 3 axes; save one "
             "file per channel or time point"
         )
+    axes = tuple(range(voxels.ndim))
     if voxels.ndim == SPATIAL_AXES and 1 in voxels.shape and not keep_volume:
         # A picture that was saved as a volume of one slice. The last such axis is the slice's.
-        axis = max(i for i, size in enumerate(voxels.shape) if size == 1)
-        voxels = voxels.take(0, axis=axis)
-        spacing = tuple(size for i, size in enumerate(spacing) if i != axis)
-    return voxels[np.newaxis], spacing
+        dropped = max(i for i, size in enumerate(voxels.shape) if size == 1)
+        voxels = voxels.take(0, axis=dropped)
+        axes = tuple(i for i in axes if i != dropped)
+    return voxels[np.newaxis], tuple(spacing[i] for i in axes), axes

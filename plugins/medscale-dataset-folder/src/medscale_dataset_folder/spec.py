@@ -9,5 +9,6 @@ SPEC = PluginSpec(
     api=1,
     target="medscale_dataset_folder.dataset:FolderDataset",
     config="medscale_dataset_folder.config:FolderOptions",
+    behavior=2,
     requires=("nibabel", "PIL", "tifffile"),
 )

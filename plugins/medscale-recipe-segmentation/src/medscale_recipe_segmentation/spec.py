@@ -9,6 +9,7 @@ SPEC = PluginSpec(
     api=1,
     target="medscale_recipe_segmentation.recipe:Segmentation",
     config="medscale_recipe_segmentation.config:SegmentationOptions",
+    behavior=2,
     requires=("monai",),
     citation="Chu et al. 2025, arXiv 2511.13883, section 2",
 )

@@ -91,3 +91,9 @@ def test_the_home_is_where_the_environment_says(
     assert sets.data_home() == Path.home() / "data"
     monkeypatch.setenv("MEDSCALE_DATA", "")
     assert sets.data_home().name == "medscale"
+
+
+def test_a_home_that_nobody_knows_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDSCALE_DATA", "~nosuchuser/x")
+    with pytest.raises(ConfigError, match=r"'~nosuchuser/x'.*set MEDSCALE_DATA to a folder"):
+        sets.data_home()
