@@ -135,7 +135,11 @@ def test_a_folder_that_is_no_run(say: Say, tmp_path: Path, command: list[str]) -
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("{}", "has schema None"), ('{"schema": 99}', "has schema 99"), ("{", "cannot read run/")],
+    [
+        ("{}", "has schema None"),
+        ('{"schema": 99}', "has schema 99"),
+        ("{", "study.json is damaged"),
+    ],
 )
 def test_a_run_folder_that_cannot_be_read(
     say: Say, tiny: tuple[str, ...], tmp_path: Path, text: str, words: str
@@ -164,7 +168,7 @@ def test_out_is_a_folder_of_something_else(say: Say, tiny: tuple[str, ...], tmp_
 
 
 DOCUMENTS = [
-    ("{", ["cannot read work.json"]),
+    ("{", ["work.json is damaged"]),
     ("[]", ["work.json holds a list"]),
     ("{}", ["work.json is a work document of version None", "the medscale that wrote it"]),
     ('{"version": 2, "new": 1}', ["work.json is a work document of version 2"]),

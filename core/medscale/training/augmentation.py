@@ -105,14 +105,21 @@ def augment(
         PluginError: If an augmenter returns what is no deformation, or no such batch.
     """
     parameters = draw(len(batch.images), batch.images.ndim - 2, options, generator)
-    of_arm = torch.Generator()
-    of_arm.manual_seed(int(torch.randint(2**63 - 1, (), generator=generator)))
+    of_arm = arm_generator(generator)
     in_image, in_output = draw_displacements(batch, augmenters, of_arm)
     batch = apply(batch, parameters, options, in_image, in_output)
     for augmenter in augmenters:
         if not isinstance(augmenter, SupportsDisplacements):
             batch = checked_batch(augmenter.augment(batch, of_arm), augmenter, batch)
     return batch
+
+
+def arm_generator(generator: torch.Generator) -> torch.Generator:
+    """Return a generator for what an arm draws for one batch, after the baseline has drawn.
+
+    The one that is given goes on by one number, however many the arm will draw.
+    """
+    return torch.Generator().manual_seed(int(torch.randint(2**63 - 1, (), generator=generator)))
 
 
 def draw_displacements(

@@ -20,7 +20,7 @@ from medscale.protocols import Batch, Dataset, PluginContext, PoolView
 from medscale.registry import default_registry
 from medscale.study.construction import construct
 from medscale.study.plan import PluginIdentity
-from medscale.training.augmentation import augment
+from medscale.training.augmentation import arm_generator, augment, draw
 from medscale.training.options import AugmentationOptions
 from medscale_augmenter_reg.augmenter import RegDA
 
@@ -207,7 +207,8 @@ def test_red_and_reg_are_one_deformation(filled: Path) -> None:
     together = augment(batch, [red, reg], STILL, _generator())
     generator = _generator()
     # The baseline draws first, whatever its options.
-    augment(batch, [], STILL, generator)
+    draw(len(batch.images), 2, STILL, generator)
+    generator = arm_generator(generator)
     # What is in the output's frame comes last, wherever it stands in the arm.
     then, first = red.displacements(batch, generator), reg.displacements(batch, generator)
     first = resized(first, (SIZE, SIZE))
