@@ -116,6 +116,7 @@ def _describe_plugin(record: PluginRecord, registry: Registry) -> Description:
     import importlib.util
 
     from medscale import discovery
+    from medscale.config import Options
     from medscale.registry import describe_failure
 
     if record.spec is None:
@@ -131,6 +132,8 @@ def _describe_plugin(record: PluginRecord, registry: Registry) -> Description:
     }
     try:
         model = discovery.find_object(spec.config)
+        if not (isinstance(model, type) and issubclass(model, Options)):
+            raise TypeError(f"{spec.config} is no subclass of medscale.config.Options")
         found = importlib.util.find_spec(spec.target.partition(":")[0])
         facts["file"] = (found.origin or "") if found else ""
     except (Exception, SystemExit) as error:
@@ -148,11 +151,13 @@ def _describe_plugin(record: PluginRecord, registry: Registry) -> Description:
 def _description(
     name: str, kind: str, facts: Mapping[str, str], model: type[Options]
 ) -> Description:
+    from medscale.registry import one_line
+
     options = list_options(model)
     return Description(
         name=name,
         kind=kind,
-        facts={label: text for label, text in facts.items() if text},
+        facts={label: one_line(text) for label, text in facts.items() if text},
         options=options,
         example=_example(name, options),
         schema=model.model_json_schema(),

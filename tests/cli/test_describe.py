@@ -10,6 +10,7 @@ import typer
 from pydantic import Field
 from typer.testing import CliRunner
 
+from medscale import discovery
 from medscale.config import Options, parse_settings, validate
 from medscale.discovery import find_object
 from medscale.errors import PluginError
@@ -43,6 +44,15 @@ def test_options_come_from_the_model(fakes: Registry) -> None:
         "shape": ("[integer, integer] | none", "none", "pixels along each axis"),
         "grid.spacing": ("number > 0", "2.0", "distance of the points, mm"),
     }
+
+
+def test_options_that_are_none_are_refused(
+    fakes: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    describe_name("good", "dataset", fakes)
+    monkeypatch.setattr(discovery, "find_object", lambda target: dict)
+    with pytest.raises(PluginError, match=r"fake_options:FakeOptions is no subclass of medscale"):
+        describe_name("good", "dataset", fakes)
 
 
 def test_a_required_option_says_so() -> None:
