@@ -16,8 +16,8 @@ SCORES = (
 )
 """What is between 0 and 1 and better the more it is; all else are errors."""
 
-_NO_SCORES = ("loss", "error", "1")
-"""Words that make an error of a score's name: "dice loss", "1 - dice"."""
+_NO_SCORES = ("loss", "error")
+"""Words that make an error of a score's name, as 1 does where it comes first: "1 - dice"."""
 
 _SIZES = ("n", "images", "n images", "n train", "train size", "training size", "training images")
 """What people call the column of sizes, but for `size` itself, in words."""
@@ -27,9 +27,11 @@ _MOST_CODES = 10
 
 
 def is_score(column: str) -> bool:
-    """Return whether a column holds a score, by its words: "dice", "Mean Dice", "dice_unet"."""
-    words = _words(column)
-    return not words.isdisjoint(SCORES) and words.isdisjoint(_NO_SCORES)
+    """Return whether a column holds a score, by its words: "dice", "Mean Dice", "dice_1"."""
+    words = _split(column)
+    if words[:1] == ["1"] or not set(words).isdisjoint(_NO_SCORES):
+        return False
+    return not set(words).isdisjoint(SCORES)
 
 
 def name_sizes(table: pd.DataFrame) -> pd.DataFrame:
@@ -106,11 +108,7 @@ def _names(words: pd.Series) -> bool:
         list(range(len(codes))),
         list(range(1, len(codes) + 1)),
     )
-    return counted and _words(str(words.name)).isdisjoint(_REPETITIONS)
-
-
-def _words(name: str) -> set[str]:
-    return set(_split(name))
+    return counted and set(_split(str(words.name))).isdisjoint(_REPETITIONS)
 
 
 def _split(name: str) -> list[str]:

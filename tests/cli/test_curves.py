@@ -100,6 +100,7 @@ def test_codes_may_name_curves_too(tmp_path: Path) -> None:
         ("Images", "mean dice"),
         ("Training size", "dice_unet"),
         ("n_train", "Jaccard"),
+        ("train size", "dice_1"),
         (" size ", "AUROC"),
     ],
 )
