@@ -59,10 +59,17 @@ def checked_spline(spline: Spline | None, augmenter: Augmenter, batch: Batch) ->
 def checked_batch(after: Batch, augmenter: Augmenter, before: Batch) -> Batch:
     """Return an augmented batch that may be trained on.
 
+    Args:
+        after: What the augmenter returned.
+        augmenter: Named in the error.
+        before: What it was given.
+
     Raises:
         PluginError: If its images or masks have other shapes or types than before, are no numbers,
             or masks are not between 0 and 1.
     """
+    if after is before:
+        return after  # nothing was done, as by the arm `none`: no time is spent on it
     if not isinstance(after, Batch):
         raise _refusal(augmenter, "what `augment` gives", _described(after), "a Batch")
     for name in ("images", "masks"):
