@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 import re
 import shlex
 from collections.abc import Iterator
@@ -80,9 +82,18 @@ def test_commands_run(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MEDSCALE_DATA", str(tmp_path / "home"))
     arguments = shlex.split(line)[1:]
+    if "slurm" in arguments:
+        stand_in_for_slurm(tmp_path, monkeypatch)
     for folder in (argument for argument in arguments if argument.startswith("runs/")):
         make_run(folder)
     assert run([*arguments, *smaller(arguments)]) == 0
+
+
+def stand_in_for_slurm(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put commands that do as SLURM does first on PATH."""
+    monkeypatch.syspath_prepend(str(ROOT / "plugins/medscale-executor-slurm/tests"))
+    commands = importlib.import_module("slurm_stand_in").install(folder / "slurm")
+    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
 
 
 def make_run(folder: str) -> None:
@@ -112,7 +123,8 @@ def smaller(arguments: list[str]) -> list[str]:
         return ["--shape", "32", "--sources", "2", *(small or SMALL["reg"])]
     if arguments[0] not in ("run", "plan"):
         return []
-    flags = ["--sizes", "1,2", "--replicates", "1", "--budget", "steps=2", "--executor", "serial"]
+    flags = ["--sizes", "1,2", "--replicates", "1", "--budget", "steps=2"]
+    flags += [] if "slurm" in arguments else ["--executor", "serial"]
     if "swin_unet" in arguments:
         flags += ["--shape", "64"]
     else:

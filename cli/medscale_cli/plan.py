@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 HELP = """Show what `run` with the same flags would do, without doing it.
 
 Prints the trials, which of them are done, and an estimate of the time, from trials already done
-or else from a few training steps timed now. Nothing is written but the prepared data.
+or else from a few training steps timed now, on this machine. Nothing is written but the prepared
+data.
 """
 _TIMED_STEPS = 3
 
@@ -80,9 +81,10 @@ def _time(prepared: Prepared, backbone: str) -> float:
     """Time a few steps of a network, and add what validating costs per image."""
     import torch
 
-    from medscale.protocols import PluginContext
+    from medscale.protocols import PluginContext, SupportsOtherMachines
     from medscale.registry import default_registry
     from medscale.study.construction import reconstruct
+    from medscale.study.environment import find_device
     from medscale.training.budgets import make_schedule
     from medscale.training.losses import loss
 
@@ -92,12 +94,15 @@ def _time(prepared: Prepared, backbone: str) -> float:
     network = plugin.build(
         in_channels=study.cohort.channels, out_channels=1, spatial_shape=study.cohort.shape
     )
-    network = network.to(options.device)
+    # Other machines' devices may not be here.
+    device = "auto" if isinstance(prepared.executor, SupportsOtherMachines) else options.device
+    device = find_device(device)
+    network = network.to(device)
     threads = torch.get_num_threads()
     torch.set_num_threads(options.threads)
     training = trial.spec.training
     images = torch.rand(
-        training.batch_size, study.cohort.channels, *study.cohort.shape, device=options.device
+        training.batch_size, study.cohort.channels, *study.cohort.shape, device=device
     )
     seconds = []
     for _ in range(_TIMED_STEPS):

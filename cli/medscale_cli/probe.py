@@ -124,11 +124,13 @@ def _constructed(spec: PluginSpec, target: Any, model: Any) -> Verdict:
     from medscale.protocols import PluginContext
     from medscale.registry import Plugin
     from medscale.study.construction import construct
+    from medscale.study.contract import breach
 
     plugin = Plugin(spec, "", target, model)
     with tempfile.TemporaryDirectory() as folder:
         try:
             instance, _ = construct(plugin, {}, spec.name, PluginContext(cache=Path(folder)))
+            return Verdict(breach(plugin, instance))
         except PluginError as error:
             # Its author wants the place and the traceback of what it raised.
             if error.__cause__:
@@ -138,41 +140,6 @@ def _constructed(spec: PluginSpec, target: Any, model: Any) -> Verdict:
         except MedscaleError as error:
             # Meant for users: a folder or an option is wanted that no default can know.
             return Verdict(note=f"not constructed: {error}")
-        return Verdict(_lacks(spec.kind, instance))
-
-
-def _lacks(kind: str, instance: Any) -> str:
-    """Say what of its protocol a plugin lacks, and which method cannot be called as core does."""
-    import inspect
-
-    from medscale import protocols
-    from medscale.errors import MedscaleError
-
-    protocol = getattr(protocols, kind.capitalize())
-    for name, asked in vars(protocol).items():
-        if name.startswith("_"):
-            continue
-        try:
-            member = getattr(instance, name)
-        except AttributeError as error:
-            return f"it lacks {name}, which every {kind} needs ({error})"
-        except MedscaleError:
-            continue  # a property that only the data can tell
-        if not callable(asked):
-            continue
-        if not callable(member):
-            return f"{name} is a {type(member).__name__}, expected a method"
-        _, *parameters = inspect.signature(asked).parameters.values()
-        keywords = {p.name: None for p in parameters if p.kind is p.KEYWORD_ONLY}
-        values = parameters[: len(parameters) - len(keywords)]
-        try:
-            inspect.signature(member).bind(*values, **keywords)
-        except TypeError as error:
-            wanted = ", ".join(parameter.name for parameter in parameters)
-            return f"{name}() cannot be called with {wanted}: {error}"
-        except ValueError:
-            continue  # a compiled method, which tells no signature
-    return ""
 
 
 def _child() -> None:

@@ -12,6 +12,7 @@ from medscale_cli.study_request import StudyRequest, study_config
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from medscale.protocols import Executor
     from medscale.study.config import RunOptions
     from medscale.study.resolve import Study
     from medscale.study.runner import RunResult
@@ -41,14 +42,12 @@ class Prepared:
 
     study: Study
     options: RunOptions
+    executor: Executor
     cache: Path
 
 
 def run(request: StudyRequest) -> None:
     """Run a study and show what came out."""
-    from medscale.protocols import PluginContext
-    from medscale.registry import default_registry
-    from medscale.study.construction import construct
     from medscale.study.runner import run_study
     from medscale.study.runstore import RunStore
     from medscale_cli.progress import ProgressView, TrialsView, message_console
@@ -58,13 +57,10 @@ def run(request: StudyRequest) -> None:
     study, options = prepared.study, prepared.options
     store = RunStore(options.out)
     store.check(study.trials, study.config.prepare)
-    plugin = default_registry().load("executor", options.executor)
-    settings = study.config.plugins.get(options.executor, {})
-    executor, _ = construct(plugin, settings, options.executor, PluginContext())
     introduce(prepared, console)
     with ProgressView("trials", console) as view:
         try:
-            result = run_study(study, options, executor, prepared.cache, TrialsView(view))
+            result = run_study(study, options, prepared.executor, prepared.cache, TrialsView(view))
         except KeyboardInterrupt:
             done = sum(store.is_done(trial.spec.key) for trial in study.trials)
             console.print(
@@ -78,15 +74,21 @@ def run(request: StudyRequest) -> None:
 def prepare(request: StudyRequest, console: Console) -> Prepared:
     """Resolve a request; the first of its faults is raised in one sentence."""
     from medscale.data.sets import cache_folder, dataset_folder
+    from medscale.protocols import PluginContext
     from medscale.registry import default_registry
     from medscale.study.config import RunOptions
+    from medscale.study.construction import construct
+    from medscale.study.contract import refuse_breach
     from medscale.study.resolve import resolve
     from medscale_cli.progress import ProgressView
 
     config = study_config(request)
     registry = default_registry()
-    registry.record("executor", request.executor)
-    device = choose_device(request.device)
+    plugin = registry.load("executor", request.executor)
+    settings = config.plugins.get(request.executor, {})
+    executor, _ = construct(plugin, settings, request.executor, PluginContext())
+    refuse_breach(plugin, executor)
+    device, jobs = _device_and_jobs(request, executor)
     data = dataset_folder(config.dataset, request.data)
     cache = cache_folder()
     kept = "the cases that are prepared"
@@ -104,36 +106,11 @@ def prepare(request: StudyRequest, console: Console) -> Prepared:
         out=request.out or default_folder(study),
         data=data,
         device=device,
-        jobs=request.jobs or default_jobs(device, request.threads, len(study.trials)),
+        jobs=min(jobs, len(study.trials)),
         threads=request.threads,
         executor=request.executor,
     )
-    return Prepared(study, options, cache)
-
-
-def choose_device(name: str) -> str:
-    """Return the torch device of a name.
-
-    Raises:
-        ConfigError: If it is not there.
-    """
-    import torch
-
-    from medscale.errors import ConfigError
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        if device.type not in ("cpu", "cuda"):
-            raise RuntimeError
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError):
-        raise ConfigError(
-            f"--device got {name!r}, which this machine and this build of PyTorch do not offer: "
-            "give cpu, cuda, cuda:N or auto"
-        ) from None
-    return name
+    return Prepared(study, options, executor, cache)
 
 
 def default_folder(study: Study) -> Path:
@@ -142,20 +119,32 @@ def default_folder(study: Study) -> Path:
     return Path("runs") / "-".join([study.config.dataset, *tasks])
 
 
-def default_jobs(device: str, threads: int, trials: int) -> int:
-    """Return one job per GPU, or as many as the CPU cores carry."""
-    from medscale.study.environment import available_cpus
+def _device_and_jobs(request: StudyRequest, executor: Executor) -> tuple[str, int]:
+    """Return the device, and how many trials may run at a time."""
+    from medscale.errors import ConfigError
+    from medscale.protocols import SupportsOtherMachines
+    from medscale.study.environment import available_cpus, check_device, find_device
 
-    if device.startswith("cuda"):
-        return 1
-    return max(1, min(trials, available_cpus() // threads))
+    if isinstance(executor, SupportsOtherMachines):
+        check_device(request.device)
+        if request.jobs is None:
+            raise ConfigError(
+                f"--executor {request.executor} runs trials on other machines "
+                f"({executor.machines}) and got no --jobs: say how many at a time, --jobs 8"
+            )
+        return request.device, request.jobs
+    device = find_device(request.device)
+    # One job per GPU, or as many as the CPU cores carry.
+    carried = 1 if device.startswith("cuda") else max(1, available_cpus() // request.threads)
+    return device, request.jobs or carried
 
 
 def introduce(prepared: Prepared, console: Console) -> None:
     """Say what is about to run."""
+    from medscale.protocols import SupportsOtherMachines
     from medscale.sizes import format_sizes
 
-    study, options = prepared.study, prepared.options
+    study, options, executor = prepared.study, prepared.options, prepared.executor
     config, first = study.config, study.trials[0].spec
     networks = [f"{name} ({count / 1e6:.2f} M)" for name, count in study.parameters.items()]
     tasks = ", ".join(dict.fromkeys(trial.spec.task for trial in study.trials))
@@ -180,8 +169,11 @@ def introduce(prepared: Prepared, console: Console) -> None:
     )
     for note in study.notes:
         console.print(f"note     {note}", markup=False)
+    machines = options.device
+    if isinstance(executor, SupportsOtherMachines):
+        machines = f"{executor.machines} (device {options.device})"
     console.print(
-        f"run      {len(study.trials)} trials, {options.jobs} at a time on {options.device}, "
+        f"run      {len(study.trials)} trials, {options.jobs} at a time on {machines}, "
         f"in {options.out}",
         markup=False,
     )

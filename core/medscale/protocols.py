@@ -257,6 +257,19 @@ class Executor(Protocol):
 
 
 @runtime_checkable
+class SupportsOtherMachines(Executor, Protocol):
+    """An executor whose workers run on other machines.
+
+    The device is then theirs to find ("auto" included), and how many run at a time is for the
+    user to say.
+    """
+
+    @property
+    def machines(self) -> str:
+        """Where the workers run, in a few words."""
+
+
+@runtime_checkable
 class SupportsDisplacements(Protocol):
     """An augmenter that is a distribution over deformations.
 

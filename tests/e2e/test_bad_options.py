@@ -168,11 +168,14 @@ def test_out_is_a_folder_of_something_else(say: Say, tiny: tuple[str, ...], tmp_
 
 
 DOCUMENTS = [
-    ("{", ["work.json is damaged"]),
-    ("[]", ["work.json holds a list"]),
+    ("{", ["work.json is damaged", "give the same `medscale run` command again"]),
+    ("[]", ["work.json holds a list", "give the same `medscale run` command again"]),
     ("{}", ["work.json is a work document of version None", "the medscale that wrote it"]),
     ('{"version": 2, "new": 1}', ["work.json is a work document of version 2"]),
-    ('{"version": 1}', ["work.json is not a work document"]),
+    (
+        '{"version": 1}',
+        ["work.json is not a work document (run: ", "give the same `medscale run` command again"],
+    ),
 ]
 
 

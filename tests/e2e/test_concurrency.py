@@ -241,6 +241,18 @@ def test_a_worker_that_is_killed_is_a_failed_trial(
     assert not list((tmp_path / "run").glob("trials/*/failure.json"))
 
 
+def test_the_trial_of_a_worker_that_is_told_to_stop_goes_to_another(
+    start: Start, study: tuple[str, ...], gate: Gate, tmp_path: Path
+) -> None:
+    process = start("run", *study, "--jobs", "1", "--out", "run")
+    # As a cluster does at a time limit.
+    os.kill(gate.wait_for_a_worker(), signal.SIGTERM)
+    gate.open()
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+    assert sizes(tmp_path / "run") == [1, 2]
+
+
 @pytest.mark.parametrize("stop", _STOPS)
 def test_a_signal_stops_all_and_the_same_command_goes_on(
     start: Start,
@@ -315,6 +327,7 @@ def test_a_worker_that_outlived_its_coordinator_keeps_its_trial(
     gate.open()
     _, said = worker.communicate()
     assert worker.returncode == 0, said
+    assert not list((tmp_path / "run").glob("work/*.json"))
     assert "all 2 trials were done already" in medscale("run", *study, "--out", "run").stderr
 
 

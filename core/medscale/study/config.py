@@ -183,7 +183,7 @@ class RunOptions(Options):
 
     out: Path = Field(description="run folder")
     data: Path | None = Field(default=None, description="folder of the data set")
-    device: str = Field(default="cpu", description="cpu, cuda or cuda:N")
+    device: str = Field(default="cpu", description="cpu, cuda, cuda:N or auto")
     jobs: int = Field(default=1, ge=1, description="trials at a time")
     threads: int = Field(
         default=1,

@@ -9,6 +9,7 @@ import subprocess
 from typing import Any
 
 from medscale import __version__
+from medscale.errors import ConfigError
 
 
 @functools.cache
@@ -20,7 +21,8 @@ def environment(device: str) -> dict[str, Any]:
 
     name = platform.processor() or platform.machine()
     if device.startswith("cuda"):
-        name = torch.cuda.get_device_name(device)
+        # A coordinator whose workers run elsewhere may have none.
+        name = torch.cuda.get_device_name(device) if torch.cuda.is_available() else ""
     return {
         "medscale": __version__,
         "python": platform.python_version(),
@@ -50,8 +52,54 @@ def git_state() -> dict[str, Any]:
     return state
 
 
+def find_device(name: str) -> str:
+    """Return the torch device of a name; "auto" is a GPU where there is one.
+
+    Raises:
+        ConfigError: If it is not there.
+    """
+    import torch
+
+    check_device(name)
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError):
+        raise _no_device(name) from None
+    return name
+
+
+def check_device(name: str) -> None:
+    """Check that a name is one of a device, wherever that may be.
+
+    Raises:
+        ConfigError: If it is not.
+    """
+    import torch
+
+    if name == "auto":
+        return
+    try:
+        known = torch.device(name).type in ("cpu", "cuda")
+    except RuntimeError:
+        known = False
+    if not known:
+        raise _no_device(name)
+
+
+def _no_device(name: str) -> ConfigError:
+    return ConfigError(
+        f"--device got {name!r}, which this machine and this build of PyTorch do not offer: "
+        "give cpu, cuda, cuda:N or auto"
+    )
+
+
 def available_cpus() -> int:
     """Return how many processors this process may use; a SLURM job may have few of many."""
+    count = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        count = len(os.sched_getaffinity(0))
+    # Not every cluster binds a job to the processors that it has allotted.
+    allotted = os.environ.get("SLURM_CPUS_ON_NODE", "")
+    return min(count, int(allotted)) if allotted.isdecimal() and int(allotted) else count

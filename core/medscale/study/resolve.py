@@ -23,6 +23,7 @@ from medscale.protocols import PluginContext
 from medscale.registry import Plugin, Registry
 from medscale.study.config import StudyConfig
 from medscale.study.construction import construct, try_network
+from medscale.study.contract import refuse_breach
 from medscale.study.plan import PlannedTrial, PluginIdentity, build_plan
 
 
@@ -291,7 +292,9 @@ class _Loader:
             options = merge(options, self._options.get(owner, {}))
             self._used.add(owner)
         self.plugins[kind, name] = plugin
-        return construct(plugin, options, owner, self._context, self._construct_used)
+        instance, identity = construct(plugin, options, owner, self._context, self._construct_used)
+        refuse_breach(plugin, instance)
+        return instance, identity
 
     def _construct_used(self, option: str, kind: str, name: str) -> tuple[Any, PluginIdentity]:
         """Construct a plugin that an option names, with the options under its own name."""

@@ -31,6 +31,10 @@ from medscale.study.runstore import RunStore
 from medscale.study.trial import now
 from medscale.study.worker import CANNOT_WRITE, WorkDocument, WorkerReport, report_path
 
+_TOLD_TO_STOP = (-signal.SIGTERM, 128 + signal.SIGTERM)
+"""Exit codes of a worker that a person or a cluster has stopped (time limit, preemption): no fault
+of its trial, which is left open."""
+
 
 class Watcher(Protocol):
     """Shows a person how far a run is."""
@@ -112,8 +116,8 @@ def _run_rounds(
 ) -> None:
     """Hand out open trials until each is done or failed.
 
-    One round is enough unless a worker dies; the trial it held is then recorded as failed, so that
-    the next round gets past it.
+    One round is enough unless a worker dies or is stopped. The trial that a dead one held is
+    recorded as failed, so that the next round gets past it.
     """
     remaining = list(trials)
     while remaining:
@@ -188,7 +192,7 @@ def _execute(executor: Executor, name: str, work: WorkOrder, watch: _Watch) -> S
 def _record_deaths(store: RunStore, document: Path, exits: Sequence[WorkerExit]) -> None:
     for end in exits:
         path = report_path(document, end.worker)
-        if end.code in (0, CANNOT_WRITE) or not path.is_file():
+        if end.code in (0, CANNOT_WRITE, *_TOLD_TO_STOP) or not path.is_file():
             continue
         key = WorkerReport.model_validate(read_json(path)).current
         if not key or store.is_done(key):

@@ -293,8 +293,9 @@ class RunStore:
                 claim.unlink()
         with suppress(OSError):
             self._claims.rmdir()
-        for path in self.work.glob("*.json"):
-            path.unlink(missing_ok=True)
+        for path in self.work.glob("*"):
+            if path.is_file():  # documents, reports, what an executor that was killed has left
+                path.unlink(missing_ok=True)
         with suppress(OSError):
             self.work.rmdir()
 

@@ -18,12 +18,14 @@ from medscale.config import Options
 from medscale.data.cohort import open_cohort
 from medscale.errors import StorageError, StoreError, disk_is_full, explain_os_error, storing
 from medscale.registry import default_registry
+from medscale.study.environment import find_device
 from medscale.study.plan import TrialSpec
 from medscale.study.records import failure, read_json
 from medscale.study.runstore import RunStore
 from medscale.study.trial import StageTimer, now, run_trial
 
 DOCUMENT_VERSION = 1
+_ADVICE = "give the same `medscale run` command again, which writes a new one"
 CANNOT_WRITE = 74
 """Exit status of a worker that a full or read-only disk has ended (EX_IOERR of sysexits.h)."""
 _REPORT_SECONDS = 0.5
@@ -62,7 +64,7 @@ def read_document(path: Path) -> WorkDocument:
         StoreError: If it is of another version (checked first: a newer document may have fields
             that this medscale would misread) or malformed.
     """
-    value = read_json(path)
+    value = read_json(path, _ADVICE)
     if value.get("version") != DOCUMENT_VERSION:
         raise StoreError(
             f"{path} is a work document of version {value.get('version')}, this medscale reads "
@@ -71,7 +73,11 @@ def read_document(path: Path) -> WorkDocument:
     try:
         return WorkDocument.model_validate(value)
     except ValidationError as error:
-        raise StoreError(f"{path} is not a work document: {error.errors()[0]['msg']}") from None
+        first = error.errors()[0]
+        raise StoreError(
+            f"{path} is not a work document ({'.'.join(map(str, first['loc']))}: {first['msg']}): "
+            f"{_ADVICE}"
+        ) from None
 
 
 def report_path(document: Path, worker: str) -> Path:
@@ -97,11 +103,14 @@ def work(document: Path, worker: str, heartbeat: Callable[[], None] | None = Non
 
     order = read_document(document)
     torch.set_num_threads(order.threads)
+    device = find_device(order.device)
     store = RunStore(order.run)
     cohort = open_cohort(order.cohort)
     registry = default_registry()
-    reporter = _Reporter(report_path(document, worker), order.run, worker, heartbeat)
+    reporter = _Reporter(document, order.run, worker, heartbeat)
     for spec in order.trials:
+        if not document.exists():  # another coordinator has tidied up and hands them out
+            return
         if store.is_done(spec.key):
             continue
         with storing(order.run), store.claim(spec.key) as mine:
@@ -115,7 +124,7 @@ def work(document: Path, worker: str, heartbeat: Callable[[], None] | None = Non
                     spec,
                     cohort,
                     registry,
-                    device=order.device,
+                    device=device,
                     cache=order.cache,
                     progress=reporter.progress,
                     preparing=reporter.preparing,
@@ -137,9 +146,10 @@ class _Reporter:
     """Writes a worker's report, at most twice a second."""
 
     def __init__(
-        self, path: Path, run: Path, worker: str, heartbeat: Callable[[], None] | None
+        self, document: Path, run: Path, worker: str, heartbeat: Callable[[], None] | None
     ) -> None:
-        self._path = path
+        self._document = document
+        self._path = report_path(document, worker)
         self._run = run
         self._heartbeat = heartbeat
         self._state: dict[str, Any] = {"worker": worker, "done": [], "failed": []}
@@ -168,7 +178,9 @@ class _Reporter:
 
     def _write(self) -> None:
         self._written = time.monotonic()
-        with storing(self._run):
-            atomic.write_json(self._path, self._state, durable=False)
+        # Without its document, a worker has outlived its coordinator, and nobody reads it.
+        if self._document.exists():
+            with storing(self._run):
+                atomic.write_json(self._path, self._state, durable=False)
         if self._heartbeat is not None:
             self._heartbeat()

@@ -52,11 +52,19 @@ class SurveyOptions(Options):
 
 
 class Plain:
-    """Keeps what it was constructed with; as a registrar, it is never asked to register."""
+    """Keeps what it was constructed with."""
 
     def __init__(self, config: Options, context: PluginContext) -> None:
         self.config = config
         self.context = context
+
+
+class Gauge(Plain):
+    """A registrar that is never asked to register."""
+
+    def register(self, *, moving: object, fixed: object) -> object: ...
+
+    def displacement(self, *, codes: object, shape: object) -> object: ...
 
 
 class Survey(Plain):
@@ -80,8 +88,8 @@ def spec(kind: str, name: str, target: str, config: str, behavior: int = 1) -> P
     )
 
 
-RULER = spec("registrar", "ruler", "Plain", "RulerOptions", behavior=3)
-RELAY = spec("registrar", "relay", "Plain", "RelayOptions")
+RULER = spec("registrar", "ruler", "Gauge", "RulerOptions", behavior=3)
+RELAY = spec("registrar", "relay", "Gauge", "RelayOptions")
 SURVEY = spec("augmenter", "survey", "Survey", "SurveyOptions")
 
 

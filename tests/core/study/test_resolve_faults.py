@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from medscale import discovery
-from medscale.config import Options, validate
+from medscale.config import Options, plugin_option, validate
 from medscale.data.cases import Case, Sample, Task
 from medscale.discovery import Found
 from medscale.errors import ConfigError, PluginError
 from medscale.protocols import PluginContext
 from medscale.registry import Plugin, Registry
-from medscale.spec import PluginSpec
+from medscale.spec import KINDS, PluginSpec
 from medscale.study.config import StudyConfig
 from medscale.study.construction import _QUICK, try_network
 from medscale.study.resolve import resolve
@@ -118,6 +119,27 @@ class Blunt:
     def __init__(self, config: Any) -> None: ...
 
 
+class Hollow:
+    """Has nothing that any kind of plugin needs, but what an option of it may name."""
+
+    def __init__(self, config: Any, context: PluginContext) -> None: ...
+
+
+class Survey(Hollow):
+    """An augmenter that uses a registrar."""
+
+    def fit(self, view: object) -> None: ...
+
+    def augment(self, batch: object, generator: object) -> object:
+        return batch
+
+
+class SurveyOptions(Options):
+    """Names that registrar."""
+
+    registrar: str = plugin_option("registrar", default="hollow", description="registrar plugin")
+
+
 def spec(kind: str, name: str, target: str, config: str = "FaultOptions") -> PluginSpec:
     return PluginSpec(
         kind=kind,
@@ -134,6 +156,8 @@ NEEDY = spec("dataset", "needy", "Acme", "NeedyOptions")
 NETS = spec("backbone", "nets", "Nets")
 NARROW = spec("backbone", "narrow", "Narrow")
 BLUNT = spec("augmenter", "blunt", "Blunt")
+SURVEY = spec("augmenter", "survey", "Survey", "SurveyOptions")
+HOLLOW = SimpleNamespace(**{kind: spec(kind, "hollow", "Hollow") for kind in KINDS})
 
 
 @pytest.fixture(scope="module")
@@ -141,19 +165,23 @@ def registry() -> Registry:
     """Everything that is installed, and the toys, as a distribution would declare them."""
     toys = [
         Found(toy.kind, toy.name, f"{__name__}:{toy.name.upper()}", f"medscale-{toy.name}", "1.2.0")
-        for toy in (ACME, NEEDY, NETS, NARROW, BLUNT)
+        for toy in (ACME, NEEDY, NETS, NARROW, BLUNT, SURVEY)
     ]
-    return Registry([*discovery.find(), *toys])
+    hollow = [
+        Found(kind, "hollow", f"{__name__}:HOLLOW.{kind}", "medscale-hollow", "1.2.0")
+        for kind in KINDS
+    ]
+    return Registry([*discovery.find(), *toys, *hollow])
 
 
 def fault_of(registry: Registry, cache: Path, plugins: dict[str, Any], **changes: str) -> str:
     """Return the error of a study."""
-    asked = {"dataset": "acme", "arms": "none", "backbones": "nets", **changes}
+    asked = {"dataset": "acme", "arms": "none", "backbones": "nets", "recipe": "segmentation"}
     config = validate(
         StudyConfig,
         {
             **asked,
-            "recipe": "segmentation",
+            **changes,
             "sizes": "1",
             "replicates": "1",
             "prepare": {"shape": "32"},
@@ -220,8 +248,32 @@ def test_a_wrong_signature_is_named(registry: Registry, tmp_path: Path) -> None:
     told = fault_of(registry, tmp_path, {}, arms="blunt")
     assert told.startswith("augmenter 'blunt' (medscale-blunt 1.2.0) failed in __init__(config, ")
     told = fault_of(registry, tmp_path, {}, backbones="narrow")
-    assert told.startswith("backbone 'narrow' (medscale-narrow 1.2.0) failed in build(")
-    assert "unexpected keyword argument 'spatial_shape'" in told
+    assert told.startswith(
+        "backbone 'narrow' (medscale-narrow 1.2.0) cannot be used: build() cannot be called with "
+        "in_channels, out_channels, spatial_shape: got an unexpected keyword argument"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "member"),
+    [
+        ({"dataset": "hollow"}, "dataset", "tasks"),
+        ({"backbones": "hollow"}, "backbone", "build"),
+        ({"arms": "none,hollow"}, "augmenter", "fit"),
+        ({"recipe": "hollow"}, "recipe", "run"),
+        # That the option of an augmenter names.
+        ({"arms": "survey"}, "registrar", "register"),
+    ],
+)
+def test_what_a_plugin_lacks_of_its_protocol_is_told_before_any_image_is_prepared(
+    registry: Registry, tmp_path: Path, changes: dict[str, str], kind: str, member: str
+) -> None:
+    told = fault_of(registry, tmp_path, {}, **changes)
+    assert told.startswith(
+        f"{kind} 'hollow' (medscale-hollow 1.2.0) cannot be used: it lacks {member}, which every "
+        f"{kind} needs ("
+    )
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,9 @@
-"""A run folder belongs to one study; who works on what ends with its process."""
+"""A run folder belongs to one study, and keeps its plan, its results and its failures."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,77 +16,6 @@ from medscale.study.plan import PlannedTrial, PluginIdentity
 from medscale.study.records import FailureRecord, TrialRecord
 from medscale.study.runstore import RunStore
 from medscale.training.options import TrainingOptions
-
-_HOLD = """
-import sys
-from pathlib import Path
-from medscale.study.runstore import RunStore
-store = RunStore(Path(sys.argv[1]))
-if sys.argv[2] == "folder":
-    with store.coordinating():
-        print("held", flush=True)
-        sys.stdin.read()
-else:
-    with store.claim(sys.argv[2]) as mine:
-        print("held" if mine else "taken", flush=True)
-        sys.stdin.read()
-"""
-
-_RACE = """
-import sys
-from pathlib import Path
-from medscale.study.runstore import RunStore
-store = RunStore(Path(sys.argv[1]))
-print("ready", flush=True)
-sys.stdin.readline()
-for index in range(60):
-    key = f"key{index}"
-    with store.claim(key) as mine:
-        if not mine or store.is_done(key):
-            continue
-        with open(store.folder / "log", "a") as log:
-            log.write(key + "\\n")
-        folder = store.trial_folder(key)
-        folder.mkdir(parents=True)
-        (folder / "result.json").write_text("{}")
-"""
-
-
-def _start(code: str, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
-def _line(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
-
-
-@contextmanager
-def _held(folder: Path, what: str) -> Iterator[subprocess.Popen[str]]:
-    """Let another process hold a claim, or the folder, until the block ends."""
-    with _start(_HOLD, str(folder), what) as process:
-        try:
-            assert _line(process) == "held"
-            yield process
-        finally:
-            process.kill()
-
-
-@pytest.fixture
-def trials(make_trial: Callable[..., PlannedTrial]) -> list[PlannedTrial]:
-    return [make_trial(arm, size=size) for arm in ("none", "red") for size in (1, 2)]
-
-
-@pytest.fixture
-def store(trials: list[PlannedTrial], tmp_path: Path) -> RunStore:
-    store = RunStore(tmp_path / "run")
-    store.begin(trials, {"when": "now"})
-    return store
 
 
 def _contents(folder: Path) -> dict[str, bytes]:
@@ -348,59 +272,6 @@ def test_a_result_of_another_version_is_refused(
         store.result(trials[0].spec.key)
 
 
-def test_a_claim_excludes_other_processes_and_ends_with_its_own(store: RunStore) -> None:
-    with _held(store.folder, "key") as process:
-        with store.claim("key") as mine:
-            assert not mine
-        with store.claim("another key") as mine:
-            assert mine
-        os.kill(process.pid, signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-        with store.claim("key") as mine:
-            assert mine
-
-
-def test_a_claim_excludes_this_process_too(store: RunStore) -> None:
-    with store.claim("key") as mine, store.claim("key") as again:
-        assert mine
-        assert not again
-    with store.claim("key") as mine:
-        assert mine
-
-
-def test_a_claim_ends_with_an_error(store: RunStore) -> None:
-    with pytest.raises(RuntimeError, match="crash"), store.claim("key"):
-        raise RuntimeError("crash")
-    with store.claim("key") as mine:
-        assert mine
-
-
-def test_racing_workers_do_each_trial_once(store: RunStore) -> None:
-    racers = [_start(_RACE, str(store.folder)) for _ in range(2)]
-    assert [_line(racer) for racer in racers] == ["ready"] * 2
-    for racer in racers:
-        assert racer.stdin is not None
-        racer.stdin.write("go\n")
-        racer.stdin.flush()
-    for racer in racers:
-        racer.communicate()
-        assert racer.returncode == 0
-    done = (store.folder / "log").read_text().split()
-    assert sorted(done) == sorted(f"key{index}" for index in range(60))
-
-
-def test_one_coordinator_at_a_time(store: RunStore) -> None:
-    with (
-        _held(store.folder, "folder"),
-        pytest.raises(StoreError, match="another medscale is running"),
-        store.coordinating(),
-    ):
-        pass
-    # It was killed, and with it its lock.
-    with store.coordinating():
-        pass
-
-
 def test_tidying_removes_only_what_workers_need(
     store: RunStore, trials: list[PlannedTrial], make_record: Callable[..., TrialRecord]
 ) -> None:
@@ -410,21 +281,4 @@ def test_tidying_removes_only_what_workers_need(
         assert store.work.is_dir()
     store.tidy()
     assert _contents(store.folder) == before
-    assert not store.work.exists()
-
-
-def test_tidying_leaves_what_another_process_holds(store: RunStore) -> None:
-    with store.claim("ended"):
-        pass
-    with _held(store.folder, "key"):
-        atomic.write_json(store.work / "document.json", {})
-        assert store.is_claimed("key")
-        assert not store.is_claimed("ended")
-        assert not store.is_claimed("never")
-        store.tidy()
-        assert [path.name for path in store.work.rglob("*")] == ["claims", "key"]
-        with store.claim("key") as mine:
-            assert not mine
-    assert not store.is_claimed("key")
-    store.tidy()
     assert not store.work.exists()
