@@ -58,8 +58,8 @@ def forecast(
     sizes = () if at is None else _parse_at(at)
     console = Console(highlight=False)
     for curve, law in fit_curves(read_curves(source, column), json=json):
-        score = curve.column if curve.is_score else None
-        answer = None if error is None else law.required(error, level, score=score)
+        measure = Measure(curve.column, curve.is_score)
+        answer = None if error is None else law.required(error, level, measure=measure)
         warnings = [*curve.warnings, *law.warnings]
         if json:
             document: dict[str, Any] = {"curve": curve.name, "column": curve.column}
@@ -88,7 +88,7 @@ def forecast(
             console.print(f"  warning: {escape(warning)}", soft_wrap=True)
         following = () if answer is None else law.next_sizes
         for size in _foretold(law, sorted({*sizes, *following}), level):
-            console.print(f"  {_line(size, law, Measure(score))}", soft_wrap=True)
+            console.print(f"  {_line(size, law, measure)}", soft_wrap=True)
         about = f"{format_level(level)} intervals, about {law.scope}"
         console.print(f"  {about}", soft_wrap=True)
 

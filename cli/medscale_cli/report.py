@@ -27,8 +27,8 @@ def report(
 ) -> None:
     """Write a page with curves, forecasts and comparisons, and its figures as PNG, SVG and CSV.
 
-    The page is one HTML file that opens from disk and asks no network; its first sentence is the
-    answer.
+    The page is one HTML file that opens from disk and asks no network; it begins with the answer,
+    or with one for each task and network.
 
     [bold]medscale report runs/acdc-lv runs/acdc-myo --out heart[/bold]
     """

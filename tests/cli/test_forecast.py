@@ -101,7 +101,21 @@ def test_sizes_alone_may_be_about_any_column(
         "size,hd95\n" + "\n".join(f"{n},{9 * (1 - float(dice))}" for n, dice in rows),
         encoding="utf-8",
     )
-    assert "n = 64: error 1." in answer([str(table), "--at", "64", "--column", "hd95"], capsys)
+    assert "n = 64: HD95 1." in answer([str(table), "--at", "64", "--column", "hd95"], capsys)
+
+
+def test_an_error_is_called_what_it_was_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(synthetic_run(tmp_path / "run").folder)
+    for target, said in (("bce=0.15", "BCE 0.15 needs about"), ("bce=0.001", "BCE 0.001 ")):
+        shown = answer([folder, "--target", target, "--at", "64"], capsys)
+        assert said in shown
+        assert "n = 64: BCE 0." in shown
+        assert "error" not in shown
+        first = json.loads(answer([folder, "--target", target, "--json"], capsys).splitlines()[0])
+        assert said in first["sentence"]
+        assert "error" not in first["sentence"]
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_it_reads_without_scripts(page: str, browser: Browser) -> None:
     browser.call("Emulation.setScriptExecutionDisabled", value=False)
     assert browser.evaluate("document.getElementById('tip')") is None
     assert browser.evaluate("document.querySelectorAll('svg .mark > title').length") > 20
-    assert "worth" in browser.evaluate("document.querySelector('h1').innerText")
+    assert "worth" in browser.evaluate("document.querySelector('header li').innerText")
     browser.point(*centre(browser, "#curve-dice label.arm-1"), click=True)
     style = "getComputedStyle(document.querySelector('#curve-dice .panels svg .arm-1')).display"
     assert browser.evaluate(style) == "none"

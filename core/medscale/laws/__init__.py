@@ -2,5 +2,6 @@
 
 from medscale.laws.forecast import Required
 from medscale.laws.law import Fit, fit, fit_cases
+from medscale.laws.measure import Measure
 
-__all__ = ["Fit", "Required", "fit", "fit_cases"]
+__all__ = ["Fit", "Measure", "Required", "fit", "fit_cases"]

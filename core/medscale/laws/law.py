@@ -173,7 +173,9 @@ class Fit:
         """What to do where these sizes do not tell, as an imperative."""
         return forecast.advise(self.next_sizes, self.available)
 
-    def required(self, target: float, level: float = 0.9, *, score: str | None = None) -> Required:
+    def required(
+        self, target: float, level: float = 0.9, *, measure: Measure | None = None
+    ) -> Required:
         """Return at which size the mean error reaches a target, and how surely.
 
         Whether there is a number is about the law, as is how far it is trusted: no size that could
@@ -182,7 +184,7 @@ class Fit:
         Args:
             target: Mean error.
             level: Of the interval.
-            score: The sentence of the answer is about that score, which is 1 − error: "dice".
+            measure: What the sentence of the answer speaks of; None: of the error.
 
         Raises:
             DataError: If the target is no positive number.
@@ -199,7 +201,7 @@ class Fit:
             trusted_factor=self.trusted_factor,
             advice=self.advice,
             level=level,
-            measure=Measure(score),
+            measure=measure or Measure(),
         )
 
     def _curve(self, level: float, *, new_patients: bool = True) -> forecast.Curve:

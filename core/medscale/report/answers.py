@@ -16,6 +16,9 @@ from medscale.report.wording import asked, count, counted, interval, percent, sc
 _ENOUGH = 5
 """Trainings at each size, of each arm."""
 
+_AT_A_GLANCE = 6
+"""Answers that are read in a minute; each has some 20 to 40 words."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SettingAnswer:
@@ -38,23 +41,48 @@ class SettingAnswer:
     saving: str
 
 
-def headline(runs: Sequence[RunFindings], target: float) -> tuple[str, str]:
-    """Return the answer in one sentence, and a second one where the forecast needs more words.
+@dataclass(frozen=True, kw_only=True)
+class Headline:
+    """What the page says first of one task and network.
 
-    It is of the first run's first task and network: what is shown of what images are worth, and how
-    many of them the target needs with the best arm.
+    Attributes:
+        setting: Task and network.
+        answer: What is shown of what images are worth, and how many of them the target needs with
+            the best arm.
+        forecast: The latter apart, where it needs a sentence of its own, or "".
+    """
+
+    setting: Setting
+    answer: str
+    forecast: str
+
+
+def headlines(runs: Sequence[RunFindings], target: float) -> tuple[Headline, ...]:
+    """Return the answer for each task and network of each run, as many as can be read in a minute.
+
+    Where there are several, what to do about a forecast that cannot be told is left to the table.
 
     Args:
         runs: What was found; at least one.
         target: A Dice coefficient.
     """
-    run, setting = runs[0], runs[0].settings[0]
-    prefix = f"{setting.title}: " if sum(len(run.settings) for run in runs) > 1 else ""
+    settings = [(place, run, setting) for run in runs for place, setting in enumerate(run.settings)]
+    # Runs take turns, so that one with many tasks leaves room for the others.
+    first = sorted(range(len(settings)), key=lambda number: settings[number][0])[:_AT_A_GLANCE]
+    return tuple(
+        _headline(*settings[number][1:], target, alone=len(settings) == 1)
+        for number in sorted(first)
+    )
+
+
+def _headline(run: RunFindings, setting: Setting, target: float, *, alone: bool) -> Headline:
     worth, need = saved(run, setting), needed(setting.best, target)
     if worth and need.known:
-        return f"{prefix}{worth.rstrip('.')}; with {setting.best.arm}, {need.clause}.", ""
-    sentence = f"{need.clause[0].upper()}{need.clause[1:]}."
-    return (f"{prefix}{worth}", sentence) if worth else (f"{prefix}{sentence}", "")
+        answer = f"{worth.rstrip('.')}; with {setting.best.arm}, {need.clause}."
+        return Headline(setting=setting, answer=answer, forecast="")
+    said = need.clause if alone else need.finding
+    sentence = f"{said[0].upper()}{said[1:]}."
+    return Headline(setting=setting, answer=worth or sentence, forecast=sentence if worth else "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,36 +90,42 @@ class Need:
     """What a target needs.
 
     Attributes:
-        clause: In words.
+        finding: In words.
         known: Whether that is a number of images.
+        advice: What would tell more, or "".
     """
 
-    clause: str
+    finding: str
     known: bool
+    advice: str = ""
+
+    @property
+    def clause(self) -> str:
+        """All of it."""
+        return f"{self.finding}; {self.advice}" if self.advice else self.finding
 
 
 def needed(finding: ArmFinding, target: float) -> Need:
     """Return how many images a Dice coefficient needs with an arm."""
     goal, law = f"Dice {asked(target)}", finding.law
     if law is None:
-        clause = f"these trials do not tell how many images {goal} needs"
-        return Need(clause=clause, known=False)
+        return Need(finding=f"these trials do not tell how many images {goal} needs", known=False)
     required = law.required(1 - target, LEVEL)
     if required.status == "unreachable":
         level = 1 - law.floor[0]
         # Rounded it must not seem to reach the goal.
         near = score(level) if float(score(level)) < target else f"{level:.4f}"
-        clause = f"{goal} is out of reach: with more images it levels off near Dice {near}"
+        said = f"{goal} is out of reach: with more images it levels off near Dice {near}"
         if law.floor[1] <= 1 - target:
-            clause += ", if it levels off at all"
-    elif required.status == "not_identified":
+            said += ", if it levels off at all"
+        return Need(finding=said, known=False)
+    if required.status == "not_identified":
         # Beyond what the law is trusted for, the lower end of its interval says nothing.
         low = min(required.low, law.sizes[-1] * law.trusted_factor)
         least = f", but more than {format_count(math.floor(low))}" if low > law.sizes[-1] else ""
-        clause = f"these sizes do not tell how many images {goal} needs{least}{_advice(law)}"
-    else:
-        return Need(clause=f"{goal} {_number(required, law)}", known=True)
-    return Need(clause=clause, known=False)
+        said = f"these sizes do not tell how many images {goal} needs{least}"
+        return Need(finding=said, known=False, advice=_advice(law))
+    return Need(finding=f"{goal} {_number(required, law)}", known=True)
 
 
 def _number(required: Required, law: Fit) -> str:
@@ -109,7 +143,7 @@ def _number(required: Required, law: Fit) -> str:
 def _advice(law: Fit) -> str:
     sizes = " and ".join(map(format_count, law.next_sizes))
     more = f"trials with n = {sizes}" if sizes else "annotations beyond those there are"
-    return f"; {more} would say more"
+    return f"{more} would say more"
 
 
 def setting_answers(run: RunFindings, target: float) -> tuple[SettingAnswer, ...]:

@@ -14,7 +14,7 @@ import jinja2
 from markupsafe import Markup
 
 from medscale import __version__, atomic
-from medscale.report.answers import cautions, facts, headline, setting_answers
+from medscale.report.answers import cautions, facts, headlines, setting_answers
 from medscale.report.chart import Chart, frame
 from medscale.report.figures import COLOURS, draw_chart, save
 from medscale.report.findings import LEVEL, RunFindings
@@ -23,7 +23,7 @@ from medscale.report.page_tables import cell, heading, movements
 from medscale.report.pictures import Gallery
 from medscale.report.protocol import Protocol, protocol
 from medscale.report.svg import SHAPES, draw
-from medscale.report.wording import percent
+from medscale.report.wording import asked, percent
 
 
 def write_report(
@@ -82,13 +82,13 @@ def render(
         lstrip_blocks=True,
     )
     environment.filters |= {"cell": cell, "heading": heading, "movements": movements}
-    answer, forecast = headline(runs, target)
     script = _own("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     return environment.get_template("page.html.j2").render(
         runs=runs,
-        answer=answer,
-        forecast=forecast,
+        headlines=headlines(runs, target),
+        settings=sum(len(run.settings) for run in runs),
+        target=asked(target),
         facts=facts(runs),
         cautions=cautions(runs),
         answers=functools.partial(setting_answers, target=target),

@@ -210,12 +210,22 @@ def test_targets_get_the_answer_that_the_data_allow(law: Fit, target: float, sta
 
 def test_answers_may_be_about_a_score(law: Fit) -> None:
     assert law.required(0.3).sentence.startswith("error 0.3 needs about n =")
-    assert law.required(0.3, score="dice").sentence.startswith("Dice 0.7 needs about n =")
-    assert law.required(0.01, score="iou").sentence.startswith("IoU 0.99 is unreachable")
-    assert Measure("dice").between(0.1, 0.25) == "0.75 to 0.9"
+    dice, iou = Measure("dice", is_score=True), Measure("iou", is_score=True)
+    assert law.required(0.3, measure=dice).sentence.startswith("Dice 0.7 needs about n =")
+    assert law.required(0.01, measure=iou).sentence.startswith("IoU 0.99 is unreachable")
+    assert dice.between(0.1, 0.25) == "0.75 to 0.9"
     assert Measure().between(0.1, 0.25) == "0.1 to 0.25"
     # No score is below nothing, however wide the interval of the error.
-    assert Measure("accuracy").between(0.0002, 1.5) == "0 to 0.9998"
+    assert Measure("accuracy", is_score=True).between(0.0002, 1.5) == "0 to 0.9998"
+
+
+def test_answers_about_another_error_name_it(law: Fit) -> None:
+    bce = Measure("bce")
+    assert law.required(0.3, measure=bce).sentence.startswith("BCE 0.3 needs about n =")
+    said = law.required(0.01, measure=bce).sentence
+    assert said.startswith("BCE 0.01 is unreachable")
+    assert "levels off at BCE 0.1" in said
+    assert Measure("surface distance").say(2.5) == "surface distance 2.5"
 
 
 def test_next_sizes_of_shares_are_shares() -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.core.report.synthetic_run import synthetic_run
 
 from medscale.laws import Required
-from medscale.report.answers import cautions, facts, headline, needed, setting_answers
+from medscale.report.answers import cautions, facts, headlines, needed, setting_answers
 from medscale.report.findings import ArmFinding, find
 
 
@@ -140,10 +140,8 @@ def test_what_is_out_of_reach_is_not_rounded_into_reach(tmp_path: Path) -> None:
 def test_without_a_law_nothing_is_forecast(tmp_path: Path) -> None:
     (run,) = find([synthetic_run(tmp_path / "run", sizes=(4,)).folder], baseline=None)
     assert run.settings[0].best.law is None
-    answer, forecast = headline([run], 0.9)
-    assert "do not tell how many images Dice 0.90 needs" in f"{answer} {forecast}".lower().replace(
-        "dice", "Dice"
-    )
+    (headline,) = headlines([run], 0.9)
+    assert headline.forecast == "These trials do not tell how many images Dice 0.90 needs."
 
 
 def test_the_best_arm_is_named_and_its_gain_told(tmp_path: Path) -> None:
@@ -155,6 +153,38 @@ def test_the_best_arm_is_named_and_its_gain_told(tmp_path: Path) -> None:
     assert told is not None
     assert float(told[2]) / int(told[1]) == pytest.approx(2.4, abs=0.3)
     assert float(answer.dice) == pytest.approx(1 - 0.7 * 0.8 * 16**-0.4, abs=0.01)
+
+
+def test_the_headline_of_a_single_answer_says_what_would_tell_more(tmp_path: Path) -> None:
+    one = synthetic_run(tmp_path / "one").folder
+    (headline,) = headlines(find([one], baseline=None), 0.9)
+    assert headline.answer.startswith("With red, ")
+    assert headline.forecast.endswith("; trials with n = 32 and 64 would say more.")
+
+
+def test_every_task_of_every_run_has_a_headline_of_its_own(tmp_path: Path) -> None:
+    one = synthetic_run(tmp_path / "one", tasks=("lv", "rv"), sizes=(1, 4, 16), replicates=3)
+    two = synthetic_run(tmp_path / "two", tasks=("lv",), arms=("none",), sizes=(1, 4, 16))
+    found = find([one.folder, two.folder], baseline=None)
+    told = headlines(found, 0.5)
+    assert [headline.setting.title for headline in told] == [
+        "one · toys · lv · tiny",
+        "toys · rv · tiny",
+        "two · toys · lv · tiny",
+    ]
+    # Errors are 0.8 · n^-0.4, and 0.7 of that with red: 0.5 is reached at n = 3, and at 1.3.
+    for headline in told[:2]:
+        assert re.search(r" worth .* without it; with red, Dice 0.50 needs", headline.answer)
+    assert re.match(r"Dice 0.50 needs about 3 images", told[2].answer)
+    assert not any("would say more" in headline.forecast for headline in headlines(found, 0.9))
+
+
+def test_of_many_headlines_each_run_has_its_share(tmp_path: Path) -> None:
+    tasks = [f"task{number}" for number in range(8)]
+    many = synthetic_run(tmp_path / "many", tasks=tasks, sizes=(1, 4), replicates=1)
+    few = synthetic_run(tmp_path / "few", dataset="thorax", sizes=(1, 4), replicates=1)
+    told = headlines(find([many.folder, few.folder], baseline=None), 0.9)
+    assert [headline.setting.task for headline in told] == [*tasks[:5], "blob"]
 
 
 def test_where_no_arm_beats_the_baseline_it_is_said(tmp_path: Path) -> None:

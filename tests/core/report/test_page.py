@@ -146,6 +146,31 @@ def test_the_first_sentence_is_the_answer(tmp_path: Path) -> None:
     )
 
 
+def test_several_runs_begin_with_an_answer_for_each(tmp_path: Path) -> None:
+    one = synthetic_run(tmp_path / "hearts", tasks=("lv", "rv"))
+    two = synthetic_run(tmp_path / "lungs", dataset="thorax")
+    html = report([one.folder, two.folder])
+    first = Page(html.split("<header>")[1].split("</header>")[0])
+    names = [text for tag, text in first.texts if tag == "strong"]
+    assert names == ["toys · lv · tiny", "toys · rv · tiny", "thorax · blob · tiny"]
+    assert len(re.findall(r"With red, \d+ annotated images are worth", first.text("li"))) == 3
+    assert first.text("h1").startswith("How many images does Dice 0.90 need")
+    # Nothing is left out, so nothing is said of it.
+    assert not first.of("a")
+
+
+def test_of_many_answers_the_page_says_where_the_rest_is(tmp_path: Path) -> None:
+    tasks = [f"task{number}" for number in range(25)]
+    store = synthetic_run(tmp_path / "run", tasks=tasks, sizes=(1, 4), replicates=1)
+    html = report([store.folder])
+    first = Page(html.split("<header>")[1].split("</header>")[0])
+    assert len(first.of("li")) == 6
+    assert "These are 6 of 25: the others are in the table of" in first.text("p")
+    assert [link["href"] for link in first.of("a")] == ["#answers"]
+    table = html.split('id="answers"')[1].split("</table>")[0]
+    assert all(f">toys · {task} · tiny</td>" in table for task in tasks)
+
+
 def test_the_target_is_the_one_that_was_asked_for(tmp_path: Path) -> None:
     html = report([synthetic_run(tmp_path / "run").folder], target=0.895)
     page = Page(html)
