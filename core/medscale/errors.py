@@ -119,8 +119,13 @@ def storing(place: Path) -> Iterator[None]:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return the nearest known names as a clause, or all of them where none is near."""
-    known = sorted(known)
+    """Return the nearest known names as a clause, or all of them where none is near.
+
+    Names come from anybody's packages and tables: none may speak to the terminal.
+    """
+    from medscale.registry import one_line  # imports this module
+
+    known = sorted(map(one_line, known))
     if not known:
         return "none is available"
     near = difflib.get_close_matches(name, known, n=3)

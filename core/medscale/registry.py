@@ -221,14 +221,16 @@ def _one_line_of(error: BaseException) -> str:
     return one_line(f"{type(error).__name__}: {text}").rstrip(":")
 
 
-def _row(entry: discovery.Found, status: str, **more: Any) -> PluginRecord:
+def _row(entry: discovery.Found, status: str, *, message: str = "", **more: Any) -> PluginRecord:
     return PluginRecord(
         kind=entry.kind,
         name=entry.name,
-        distribution=entry.distribution,
-        version=entry.version,
+        # These are for people only, and a distribution may say anything of itself.
+        distribution=one_line(entry.distribution),
+        version=one_line(entry.version),
         value=entry.value,
         status=status,
+        message=one_line(message),
         **more,
     )
 

@@ -230,7 +230,8 @@ def test_import_and_verify(tmp_path: Path) -> None:
     faults = [line for line in result.stdout.splitlines() if line.startswith("fault: ")]
     assert len(faults) == 2
     assert "three.txt" in faults[0]
-    assert "two.txt: ValueError: could not convert" in faults[1]
+    assert "two.txt: dataset 'texts' (" in faults[1]
+    assert "failed in load(case 'two') with ValueError: could not convert" in faults[1]
     assert "2 faults in 3 cases" in result.stdout
     document = json.loads(run("verify", "texts", "--json", code=1).stdout)
     assert document["ok"] is False

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from medscale.errors import explain_os_error
+from medscale.errors import did_you_mean, explain_os_error
 
 
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP])
@@ -36,3 +36,11 @@ def test_a_data_folder_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.M
     home.mkdir()
     missing.filename = str(home / "x")
     assert explain_os_error(missing) is None
+
+
+@pytest.mark.parametrize("name", ["\x1b[2Jgood", "go\nod", "good\x9b31m", "\u202egood"])
+@pytest.mark.parametrize("asked", ["good", "entirely else"])
+def test_known_names_cannot_speak_to_the_terminal(name: str, asked: str) -> None:
+    said = did_you_mean(asked, [name, "plain"])
+    assert said.startswith("did you mean" if asked == "good" else "known: ")
+    assert said.isprintable()

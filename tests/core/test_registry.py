@@ -200,6 +200,21 @@ def test_an_unknown_name_gets_its_neighbours(fakes: Registry) -> None:
         fakes.load("dataset", "goood")
 
 
+def test_what_a_distribution_calls_itself_cannot_speak_to_the_terminal() -> None:
+    rude = Registry(
+        [
+            Found("dataset", "\x1b[2Jtoy", "nowhere:SPEC", "some\x1b]0;body", "1\x1b[m"),
+            Found("dataset", "twin", "nowhere:SPEC", "one\x1b[2J", "1"),
+            Found("dataset", "twin", "nowhere:SPEC", "two\x1b[2J", "1"),
+        ]
+    )
+    for name in ("toys", "\x1b[2Jtoy", "twin"):
+        with pytest.raises(PluginError) as raised:
+            rude.load("dataset", name)
+        assert str(raised.value).isprintable()
+    assert all(row.message.isprintable() for row in rude.records)
+
+
 def test_messages_are_one_line() -> None:
     assert registry.describe_failure(ValueError("two\n  lines")) == "ValueError: two lines"
     assert registry.describe_failure(ValueError()) == "ValueError"

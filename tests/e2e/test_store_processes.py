@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from tests import dialogue
+from tests.dialogue import go, line
 
 from medscale.errors import StoreError
 from medscale.fields.store import FieldStore
@@ -145,23 +146,7 @@ print(moment)
 
 def start(code: str, folder: Path) -> subprocess.Popen[str]:
     """Start a program that gets the folder of the store."""
-    return subprocess.Popen(
-        [sys.executable, "-c", _TOY + code, str(folder)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
-def line(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
-
-
-def go(process: subprocess.Popen[str]) -> None:
-    assert process.stdin is not None
-    process.stdin.write("\n")
-    process.stdin.flush()
+    return dialogue.start("-c", _TOY + code, str(folder))
 
 
 def open_store(folder: Path) -> FieldStore:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from medscale.config import validate
+from medscale.data.cases import Case
 from medscale.data.manifests import Manifest
 from medscale.data.prepare import check_cases, check_sample
 from medscale.data.progress import Progress, Step, silent
@@ -23,7 +24,7 @@ from medscale.data.sets import (
 )
 from medscale.errors import DataError, MedscaleError
 from medscale.protocols import Dataset, PluginContext
-from medscale.registry import default_registry, describe_failure
+from medscale.registry import Plugin, default_registry, describe_failure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,10 +123,10 @@ def verify_folder(
         PluginError: If the plugin is unknown or cannot be used.
         ConfigError: If it refuses an option.
     """
-    dataset = open_dataset(plugin, folder, options or {})
+    opened = _Opened(plugin, folder, options or {})
     faults: list[Fault] = []
     done = 0
-    for case, path, error in _load_all(dataset, folder, progress):
+    for case, path, error in _load_all(opened, folder, progress):
         done += case != ""
         if error is not None:
             faults.append(Fault(path=path, message=_sentence(error), case=case))
@@ -147,11 +148,9 @@ def check_readable(manifest: Manifest, folder: Path) -> None:
         )
     if not manifest.plugin:
         return
-    dataset = open_dataset(manifest.plugin, folder, {})
+    opened = _Opened(manifest.plugin, folder, {})
     try:
-        cases = dataset.cases()
-        check_cases(cases)
-        check_sample(cases[0], dataset.load(cases[0]), dataset.tasks)
+        opened.check(opened.cases()[0])
     except Exception as error:
         # A plugin may fail in any way on a strange folder.
         raise DataError(
@@ -160,29 +159,42 @@ def check_readable(manifest: Manifest, folder: Path) -> None:
         ) from error
 
 
-def open_dataset(plugin: str, folder: Path, options: Mapping[str, Any]) -> Dataset:
-    """Construct a dataset plugin on a folder."""
-    loaded = default_registry().load("dataset", plugin)
-    context = PluginContext(data=folder, cache=cache_folder())
-    dataset: Dataset = loaded.construct(validate(loaded.config, options, plugin), context)
-    return dataset
+class _Opened:
+    """A dataset plugin on a folder; what it raises there names it."""
+
+    def __init__(self, name: str, folder: Path, options: Mapping[str, Any]) -> None:
+        self._plugin: Plugin = default_registry().load("dataset", name)
+        with self._plugin.doing("checking its options"):
+            config = validate(self._plugin.config, options, name)
+        context = PluginContext(data=folder, cache=cache_folder())
+        self._dataset: Dataset = self._plugin.construct(config, context)
+
+    def cases(self) -> tuple[Case, ...]:
+        """Return all cases, checked."""
+        with self._plugin.doing("cases()"):
+            cases = tuple(self._dataset.cases())
+            check_cases(cases, self._plugin.title)
+        return cases
+
+    def check(self, case: Case) -> None:
+        """Load a case and check it."""
+        with self._plugin.doing(f"load(case {case.id!r})"):
+            check_sample(case, self._dataset.load(case), self._dataset.tasks)
 
 
 def _load_all(
-    dataset: Dataset, folder: Path, progress: Progress
+    opened: _Opened, folder: Path, progress: Progress
 ) -> Iterator[tuple[str, str, Exception | None]]:
     """Yield each case with its first file and what went wrong with it, if anything did."""
     try:
-        cases = dataset.cases()
-        tasks = dataset.tasks
-        check_cases(cases)
+        cases = opened.cases()
     except Exception as error:  # noqa: BLE001 - whatever a plugin raises is a fault to list
         yield "", str(folder), error
         return
     for number, case in enumerate(cases, start=1):
         path = str(case.files[0]) if case.files else str(folder)
         try:
-            check_sample(case, dataset.load(case), tasks)
+            opened.check(case)
         except Exception as error:  # noqa: BLE001 - as above
             yield case.id, path, error
         else:

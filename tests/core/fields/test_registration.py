@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import signal
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tests import dialogue
 from tests.core.fields import toy_registration
 from tests.core.fields.toy_registration import (
     COUNT,
@@ -22,6 +22,7 @@ from tests.core.fields.toy_registration import (
     spots,
     view_of,
 )
+from tests.dialogue import go, line
 
 from medscale.errors import StoreError
 from medscale.fields.quality import Gate
@@ -253,23 +254,7 @@ def test_fixed_images_are_brought_into_the_pose_of_the_moving_one(tmp_path: Path
 
 def start(folder: Path, seconds: float) -> subprocess.Popen[str]:
     """Start a process that fills the store when it is told to."""
-    return subprocess.Popen(
-        [sys.executable, str(toy_registration.__file__), str(folder), str(seconds)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
-def line(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
-
-
-def go(process: subprocess.Popen[str]) -> None:
-    assert process.stdin is not None
-    process.stdin.write("\n")
-    process.stdin.flush()
+    return dialogue.start(str(toy_registration.__file__), str(folder), str(seconds))
 
 
 def rest(process: subprocess.Popen[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,12 @@ def test_verify_lists_every_fault(server: Server, home: Path) -> None:
     assert [fault.case for fault in result.faults] == ["", "case1", "case3"]
     assert "has changed since" in result.faults[0].message
     assert result.faults[1].path == str(folder / "case1.npy")
-    assert "NaN" in result.faults[2].message
+    assert re.match(
+        r"dataset 'dots' \(\S+ \S+\) failed in load\(case 'case1'\) with \w+: .*; tell its author",
+        result.faults[1].message,
+    )
+    # What a case has wrong is nobody's fault but its own.
+    assert re.match(r"case case3 .*NaN", result.faults[2].message)
 
 
 def test_verify_notes_what_it_could_not_check(server: Server, home: Path) -> None:
@@ -52,9 +58,25 @@ def test_verify_of_a_folder_takes_options(tmp_path: Path) -> None:
     folder = unpacked(tmp_path / "mine") / "Dots"
     assert verification.verify_folder("dots", folder).cases == 3
     empty = verification.verify_folder("dots", folder, options={"suffix": "png"})
-    assert "no cases" in empty.faults[0].message
+    assert re.match(r"dataset 'dots' \(\S+ \S+\) has no cases", empty.faults[0].message)
     with pytest.raises(ConfigError, match=r"unknown option dots\.sufix"):
         verification.verify_folder("dots", folder, options={"sufix": "png"})
+
+
+@pytest.mark.parametrize("method", ["cases", "load"])
+def test_a_plugin_that_ends_python_is_a_fault_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    def leave(*arguments: object) -> None:
+        raise SystemExit("no licence")
+
+    folder = unpacked(tmp_path / "mine") / "Dots"
+    verification.verify_folder("dots", folder)  # imports it
+    monkeypatch.setattr(f"fake_dots.Dots.{method}", leave)
+    first = verification.verify_folder("dots", folder).faults[0].message
+    assert re.match(rf"dataset 'dots' .* failed in {method}\(.*\) with SystemExit: no lic", first)
+    with pytest.raises(DataError, match=r"this is not dots .*dataset 'dots' .* with SystemExit"):
+        verification.check_readable(Manifest.model_validate(facts("https://x", b"")), folder)
 
 
 def test_dataset_folder_finds_the_set_its_plugin_reads(
