@@ -233,12 +233,15 @@ def _print(findings: Sequence[Finding]) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from medscale.registry import one_line
+
     console = Console(highlight=False)
     styles = {OK: "green", WARNING: "yellow", FAULT: "bold red"}
     width = max(len(finding.subject) for finding in findings)
     for finding in findings:
         line = Text(f"{finding.state:8}", style=styles[finding.state])
-        line.append(f"{finding.subject.ljust(width)}  {finding.text}", style="default")
+        subject = one_line(finding.subject).ljust(width)
+        line.append(f"{subject}  {finding.text}", style="default")
         console.print(line, soft_wrap=True)
         for row in finding.detail.splitlines():
             console.print(Text(f"    {row}", style="dim"), soft_wrap=True)

@@ -192,8 +192,7 @@ def blaming(owner: str, what: str) -> Iterator[None]:
         if isinstance(error, OSError) and explain_os_error(error):
             raise
         raise PluginError(
-            f"{owner} failed in {what} with {_one_line_of(error)}; tell its author (--debug shows "
-            "where)"
+            f"{owner} failed in {what} with {describe_failure(error)}; tell its author"
         ) from error
 
 

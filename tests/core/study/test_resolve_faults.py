@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -218,7 +219,9 @@ def test_a_data_set_that_fails_is_named(
     registry: Registry, tmp_path: Path, fault: str, message: str
 ) -> None:
     told = fault_of(registry, tmp_path, {"acme": {"fault": fault}})
-    assert told.startswith(f"dataset 'acme' (medscale-acme 1.2.0) failed in {message}; tell its")
+    start = f"dataset 'acme' (medscale-acme 1.2.0) failed in {message} at "
+    assert told.startswith(start)
+    assert re.fullmatch(r"\S+\.py:\d+; tell its author", told.removeprefix(start))
 
 
 @pytest.mark.parametrize(
