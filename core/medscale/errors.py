@@ -47,7 +47,7 @@ _STORAGE = {
     errno.ENOTDIR: "a part of that path is a file; choose another folder",
     errno.ENAMETOOLONG: "that name is too long; choose a shorter one",
     errno.EFBIG: "the file would exceed the size limit that is set for this process; raise it",
-    **dict.fromkeys((errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP), _NO_LOCKS),
+    **dict.fromkeys((errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP), _NO_LOCKS),
 }
 
 _CANNOT_GROW = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)

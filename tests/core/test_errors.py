@@ -11,7 +11,7 @@ import pytest
 from medscale.errors import did_you_mean, explain_os_error
 
 
-@pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP])
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
 def test_a_file_system_without_locks(code: int) -> None:
     said = str(explain_os_error(OSError(code, os.strerror(code)), "runs/mine"))
     assert said.startswith("cannot write runs/mine: this file system has no locks; mount it with")

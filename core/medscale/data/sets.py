@@ -16,7 +16,6 @@ import contextlib
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Literal
 
 import platformdirs
+from filelock import Timeout
 from pydantic import Field, ValidationError
 
 from medscale.config import Options
@@ -31,6 +31,7 @@ from medscale.data.archives import leftovers
 from medscale.data.manifests import Manifest, all_manifests
 from medscale.data.progress import Progress, Step, silent
 from medscale.errors import ConfigError, DataError, StoreError, explain_os_error
+from medscale.locks import process_lock
 
 MARKER = "medscale-set.json"
 _CHUNK = 1 << 20
@@ -212,23 +213,19 @@ def locked(name: str) -> Iterator[None]:
     """
     place = data_home() / "sets" / f".{name}.lock"
     place.parent.mkdir(parents=True, exist_ok=True)
-    with place.open("a+b") as stream:
-        try:
-            if sys.platform == "win32":
-                import msvcrt
-
-                msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
-            else:
-                import fcntl
-
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
-            raise StoreError(
-                f"another process is fetching or importing {name}: wait until it is done"
-            ) from None
-        except OSError as error:
-            raise explain_os_error(error, str(place)) or error from error
+    lock = process_lock(place)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise StoreError(
+            f"another process is fetching or importing {name}: wait until it is done"
+        ) from None
+    except OSError as error:
+        raise explain_os_error(error, str(place)) or error from error
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def hash_file(path: Path, algorithm: str, progress: Progress = silent) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from medscale.fields.blocks import Block, DamagedBlockError, is_committed, read_block, save_block
+from medscale.locks import process_lock
 
 
 class SourceFolder:
@@ -124,7 +125,7 @@ def store_lock(root: Path, name: str) -> FileLock:
     """Return a lock of a store, which ends with the process that holds it."""
     locks = root / "locks"
     locks.mkdir(parents=True, exist_ok=True)
-    return FileLock(locks / name)
+    return process_lock(locks / name)
 
 
 def visible(folder: Path) -> list[str]:

@@ -16,11 +16,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from medscale import atomic
 from medscale.data.options import PrepareOptions
 from medscale.errors import StoreError
+from medscale.locks import process_lock
 from medscale.study.plan import PlannedTrial, TrialSpec
 from medscale.study.records import FailureRecord, TrialRecord, read_failure, read_json, read_record
 
@@ -58,7 +59,7 @@ class RunStore:
             StoreError: If another process holds it, or the folder cannot be made.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder / ".lock")
+        lock = process_lock(self.folder / ".lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -256,7 +257,7 @@ class RunStore:
         leaves nothing stale.
         """
         self._claims.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self._claims / key)
+        lock = process_lock(self._claims / key)
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -277,7 +278,7 @@ class RunStore:
         if not path.is_file():
             return False
         try:
-            with FileLock(path).acquire(timeout=0):
+            with process_lock(path).acquire(timeout=0):
                 return False
         except (Timeout, OSError):
             return True
@@ -289,7 +290,7 @@ class RunStore:
         """
         for claim in self._claims.glob("*"):
             # Removed by who holds it, so that nobody can claim it in between.
-            with suppress(Timeout, OSError), FileLock(claim).acquire(timeout=0):
+            with suppress(Timeout, OSError), process_lock(claim).acquire(timeout=0):
                 claim.unlink()
         with suppress(OSError):
             self._claims.rmdir()

@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import safetensors
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from safetensors.torch import load, save
 from torch import Tensor
 
 from medscale import atomic
 from medscale.errors import StoreError, storing
+from medscale.locks import process_lock
 
 _WEIGHTS, _RECORD, _COMMIT = "generator.safetensors", "training.json", "commit.json"
 _CHECKPOINT = "checkpoint.safetensors"
@@ -129,7 +130,7 @@ class Archive:
         """
         with storing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.folder / "lock")
+            lock = process_lock(self.folder / "lock")
             try:
                 lock.acquire(timeout=0)
             except Timeout:
