@@ -15,6 +15,15 @@ multiplier      at the sizes whose worth lies within those that were run; "close
 common          the multiplier of all sizes together; "common closed" as above
 parameters      difference in factor, exponent and floor between the arms
 ms              CPU time of a study, without the parameters
+
+A second table is of studies whose four arms differ from the baseline in nothing, so that whatever
+`compare` claims of them is false. It prints the share of studies with a false claim, which the
+correction for the number of tests is to keep at 5 % in each column but the last:
+
+sizes           an error lower or higher at a size
+overall         an error lower or higher over all sizes
+parameters      a factor, exponent or floor that moves
+any             any of them
 """
 
 from __future__ import annotations
@@ -24,11 +33,13 @@ import math
 import time
 
 import numpy as np
+import pandas as pd
 
+from medscale.laws.comparison import compare
 from medscale.laws.crossed import LogMeans
 from medscale.laws.efficiency import common_multiplier, multipliers
 from medscale.laws.movement import movements
-from medscale.laws.pairing import PairedErrors
+from medscale.laws.pairing import TRIAL, PairedErrors
 
 LEVEL = 0.95
 WORTH = 1.6
@@ -42,11 +53,15 @@ COLUMNS = (
     "parameters",
 )
 SPARSE = 5
-"""Of so many studies one has its parameters fitted, which takes longer than the rest."""
+"""Of so many studies one has its parameters fitted, which takes longer than the rest, and so does a
+study whose arms do not differ."""
+PLACE = ["dataset", "task", "backbone", "arm"]
+IDLE_ARMS = 4
+CLAIMS = ("sizes", "overall", "parameters", "any")
 
 
 def main() -> None:
-    """Print the table."""
+    """Print both tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--studies", type=int, default=400, help="drawn for each row")
     parser.add_argument("--subjects", type=int, default=25)
@@ -57,6 +72,12 @@ def main() -> None:
     for luck in LUCK:
         for trials in arguments.trials:
             print(row(luck, trials, arguments.subjects, arguments.studies), flush=True)
+    print(f"\n| luck | trials | {' | '.join(CLAIMS)} |")
+    print("|---" * (len(CLAIMS) + 2) + "|")
+    for luck in LUCK:
+        for trials in arguments.trials:
+            studies = arguments.studies // SPARSE
+            print(false_claims(luck, trials, arguments.subjects, studies), flush=True)
 
 
 def row(luck: str, trials: int, subjects: int, studies: int) -> str:
@@ -93,6 +114,42 @@ def row(luck: str, trials: int, subjects: int, studies: int) -> str:
     return f"| {luck} | {trials} | {' | '.join(cells)} | {1000 * spent / studies:.1f} |"
 
 
+def false_claims(luck: str, trials: int, subjects: int, studies: int) -> str:
+    """Return the row of one kind of study whose arms do not differ."""
+    generator = np.random.default_rng([trials, *luck.encode(), IDLE_ARMS])
+    claimed = []
+    for _ in range(studies):
+        drawn = errors(generator, *LUCK[luck], trials, subjects, (1.0,) * (1 + IDLE_ARMS))
+        cases = table(drawn)
+        means = cases.groupby([*PLACE, *TRIAL])["dice"].mean().reset_index()
+        found = compare(means, cases, baseline="0", level=LEVEL)
+        moved = found.parameters[found.parameters["identified"]]
+        claims = [
+            bool(rows["verdict"].isin(["lower", "higher"]).any())
+            for rows in (found.ratios, found.overall, moved)
+        ]
+        claimed.append([*claims, any(claims)])
+    cells = [f"{share:.1%}" for share in np.mean(claimed, axis=0)]
+    return f"| {luck} | {trials} | {' | '.join(cells)} |"
+
+
+def table(drawn: np.ndarray) -> pd.DataFrame:
+    """Return the errors of arms, sizes, trials and subjects, in that order, as test cases."""
+    arm, size, trial, subject = (part.ravel() for part in np.indices(drawn.shape))
+    return pd.DataFrame(
+        {
+            **dict.fromkeys(PLACE[:-1], ""),
+            "arm": arm.astype(str),
+            "size": SIZES[size],
+            "split": 0,
+            "replicate": trial,
+            "subject": subject.astype(str),
+            "case": "",
+            "dice": 1 - drawn.ravel(),
+        }
+    )
+
+
 def error(sizes: np.ndarray) -> np.ndarray:
     """Return the baseline's true mean error."""
     return FACTOR * sizes**-EXPONENT + FLOOR
@@ -101,31 +158,43 @@ def error(sizes: np.ndarray) -> np.ndarray:
 def study(
     generator: np.random.Generator, shared: float, own: float, trials: int, subjects: int
 ) -> PairedErrors:
-    """Draw the errors of one study."""
+    """Draw the errors of one study of two arms."""
+    drawn = errors(generator, shared, own, trials, subjects, (1.0, WORTH))
+    shares = np.full(drawn.shape[1:], 1 / subjects)
+    return PairedErrors(SIZES, drawn / subjects, shares)
+
+
+def errors(
+    generator: np.random.Generator,
+    shared: float,
+    own: float,
+    trials: int,
+    subjects: int,
+    worth: tuple[float, ...],
+) -> np.ndarray:
+    """Draw errors (A, K, R, S) of arms with which n images are worth so many times n."""
 
     def effect(deviation: float, *shape: int) -> np.ndarray:
         # Of mean one, so that the true mean errors stay what they are.
         return np.exp(deviation * generator.standard_normal(shape) - deviation**2 / 2)
 
-    count = len(SIZES)
-    means = np.stack([error(SIZES), error(WORTH * SIZES)])[:, :, None, None]
-    errors = (
+    arms, count = len(worth), len(SIZES)
+    means = np.stack([error(factor * SIZES) for factor in worth])[:, :, None, None]
+    return np.asarray(
         means
         * effect(shared, 1, count, trials, 1)
-        * effect(own, 2, count, trials, 1)
+        * effect(own, arms, count, trials, 1)
         * effect(0.6, 1, 1, 1, subjects)
-        * effect(0.15, 2, 1, 1, subjects)
-        * effect(0.3, 2, count, trials, subjects)
+        * effect(0.15, arms, 1, 1, subjects)
+        * effect(0.3, arms, count, trials, subjects)
     )
-    shares = np.full((count, trials, subjects), 1 / subjects)
-    return PairedErrors(SIZES, errors / subjects, shares)
 
 
 def bootstrap(paired: PairedErrors, generator: np.random.Generator) -> tuple[np.ndarray, ...]:
     """Return the interval of log ratios by resampling trials only."""
-    errors = paired.errors.sum(3)
-    drawn = generator.integers(errors.shape[2], size=(DRAWS, errors.shape[2]))
-    means = np.log(errors[:, :, drawn].mean(3))
+    own = paired.errors.sum(3)
+    drawn = generator.integers(own.shape[2], size=(DRAWS, own.shape[2]))
+    means = np.log(own[:, :, drawn].mean(3))
     low, high = np.quantile(means[1] - means[0], [0.5 - LEVEL / 2, 0.5 + LEVEL / 2], axis=1)
     return low, high
 

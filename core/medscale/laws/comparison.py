@@ -42,10 +42,10 @@ class Comparison:
         baseline: Label of the arm compared with.
         metric: "dice" (errors are 1 − Dice) or "bce".
         level: Of all intervals.
-        ratios: Mean error of the arm over that of the baseline by size, with the paired t-interval,
-            the p-value of a ratio of one, the same corrected by Holm over all rows, a verdict
-            ("lower", "higher", "not told apart"; "" without a test) and the number of paired
-            trials. The verdict follows the corrected p-value, the interval does not.
+        ratios: Mean error of the arm over that of the baseline by size, with a paired interval, the
+            p-value of a ratio of one, the same corrected by Holm over all rows, a verdict ("lower",
+            "higher", "not told apart"; "" without a test) and the number of paired trials. The
+            verdict follows the corrected p-value, the interval does not.
         overall: The same of all sizes together, which one test by curve tells apart sooner: the
             geometric mean of the ratios, p-values corrected over curves only, and the multiplier
             that makes up for the arm on average over the sizes.
@@ -54,7 +54,9 @@ class Comparison:
             a bound; `extrapolated` where it rests on the law beyond the largest size; `verdict` is
             that of the error at this size or, where that is not told apart, over all sizes. An
             interval beyond 1 without it is one of many that were looked at.
-        parameters: Factor, exponent and floor of both curves and their difference; `alone` is the
+        parameters: Factor, exponent and floor of both curves and their difference, with p-values
+            corrected over all rows and a verdict on it as in `ratios`. This takes the law for
+            granted, and no parameter is `identified` where the curves refute it. `alone` is the
             share of the change that the parameter explains when it is the only one that moves.
         speed: Mean steps to the best checkpoint of both and their ratio, and the shares of trials
             (`…_at_end`) that were best at their last step, so that their best may come later still.
@@ -132,19 +134,24 @@ def compare(
             curves = LogMeans.of(repeated)
             overall.append(curve | _overall(curves, repeated.sizes, level))
             moved = movements(curves, repeated.sizes, level)
+            if moved[0].law_p <= 1 - level:
+                warnings.append(
+                    f"{', '.join(curve.values())}: factor · n^−exponent + floor does not fit both "
+                    f"curves (p = {moved[0].law_p:.2g}), so nothing is said of its parameters"
+                )
             parameters += [curve | asdict(found) for found in moved]
     if not ratios:
         raise DataError(
             f"nothing can be compared with {baseline!r}, which takes the same sizes, splits and "
             f"replicates: {'; '.join(dict.fromkeys(warnings))}"
         )
-    each = _judged(pd.DataFrame(ratios), level)[_RATIOS]
-    every = _judged(pd.DataFrame(overall), level)[_OVERALL]
+    each = _judged(pd.DataFrame(ratios), level, "ratio", same=1)[_RATIOS]
+    every = _judged(pd.DataFrame(overall), level, "ratio", same=1)[_OVERALL]
     tables = {
         "ratios": each,
         "overall": every,
         "efficiency": _with_verdicts(pd.DataFrame(efficiency), each, every),
-        "parameters": pd.DataFrame(parameters),
+        "parameters": _judged(pd.DataFrame(parameters), level, "difference", same=0),
     }
     return Comparison(
         baseline=baseline,
@@ -238,13 +245,13 @@ def _told(contrasts: Contrasts, level: float) -> pd.DataFrame:
     return pd.DataFrame(ratios | {"p": contrasts.p_values()})
 
 
-def _judged(ratios: pd.DataFrame, level: float) -> pd.DataFrame:
-    """Correct the p-values for the number of comparisons and say what they say."""
-    adjusted = holm(ratios["p"].to_numpy(float))
-    told = np.where(ratios["ratio"] < 1, "lower", "higher")
+def _judged(table: pd.DataFrame, level: float, column: str, same: float) -> pd.DataFrame:
+    """Correct the p-values for the number of rows and say on which side of `same` a column is."""
+    adjusted = holm(table["p"].to_numpy(float))
+    told = np.where(table[column] < same, "lower", "higher")
     verdicts = np.where(adjusted <= 1 - level, told, "not told apart")
     verdicts = np.where(np.isnan(adjusted), "", verdicts)
-    return ratios.assign(p_adjusted=adjusted, verdict=verdicts)
+    return table.assign(p_adjusted=adjusted, verdict=verdicts)
 
 
 def _with_verdicts(

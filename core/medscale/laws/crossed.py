@@ -14,37 +14,47 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy import stats
+
+from medscale.laws import tails
 
 if TYPE_CHECKING:
     from medscale.laws.pairing import PairedErrors
 
 
 class Contrasts(NamedTuple):
-    """Linear contrasts of log mean errors; each field is an array with one entry a contrast.
+    """Linear contrasts of log mean errors.
 
     Attributes:
-        values: Estimates.
-        se: Their standard errors over new training subsets and new test subjects; NaN where there
-            is one trial only.
-        df: Satterthwaite's degrees of freedom.
+        values: (C,) estimates.
+        variances: (V, C) what new training subsets, new test subjects and whatever was added since
+            contribute to their variances; NaN where there is one trial only.
+        df: (V, C) degrees of freedom of each part.
     """
 
     values: np.ndarray
-    se: np.ndarray
+    variances: np.ndarray
     df: np.ndarray
 
+    @property
+    def se(self) -> np.ndarray:
+        """Standard errors (C,)."""
+        return np.asarray(np.sqrt(self.variances.sum(0)))
+
+    def plus(self, values: np.ndarray, variances: np.ndarray) -> Contrasts:
+        """Return the contrasts with others (C,) added that are independent and well known."""
+        return Contrasts(
+            self.values + values,
+            np.vstack([self.variances, variances]),
+            np.vstack([self.df, np.full_like(self.values, np.inf)]),
+        )
+
     def margin(self, level: float) -> np.ndarray:
-        """Return half the width of the t-interval of that level."""
-        return np.asarray(stats.t.ppf(0.5 + level / 2, self.df) * self.se)
+        """Return half the width (C,) of the interval of that level."""
+        return tails.margin(1 - level, self.variances, self.df)
 
     def p_values(self) -> np.ndarray:
-        """Return the two-sided p-value of each contrast being zero."""
-        # Arms with the very same errors cannot be told apart; 0/0 would say nothing.
-        safe = np.where(self.se > 0, self.se, 1.0)
-        ratio = np.where((self.se > 0) | (self.values == 0), self.values / safe, np.inf)
-        p = 2 * stats.t.sf(np.abs(ratio), self.df)
-        return np.where(np.isnan(self.se), np.nan, p)
+        """Return the two-sided p-value (C,) of each contrast being zero."""
+        return tails.p_values(self.values, self.variances, self.df)
 
 
 _LEAST_LEFT = 1e-12
@@ -110,15 +120,15 @@ class LogMeans:
             for part in (self.by_trial, self.by_subject, self.interaction)
         )
         beyond = np.maximum(subject - interaction, 0)
-        variance = trial + beyond
         used = np.where(weights != 0, self.pairs, np.iinfo(self.pairs.dtype).max)
         fewest = used.min(1)
-        variance[fewest < 2] = np.nan
-        trial_df = np.maximum(fewest - 1, 1)
-        subject_df = max(self.by_subject.shape[1] - 1, 1)
-        spread = trial**2 / trial_df + beyond**2 / subject_df
-        df = np.where(spread > 0, variance**2 / np.where(spread > 0, spread, 1), trial_df)
-        return Contrasts(weights @ self.values, np.sqrt(variance), df)
+        trial[fewest < 2] = np.nan
+        subjects_df = max(self.by_subject.shape[1] - 1, 1)
+        return Contrasts(
+            weights @ self.values,
+            np.stack([trial, beyond]),
+            np.stack([np.maximum(fewest - 1, 1), np.full_like(fewest, subjects_df)]).astype(float),
+        )
 
     def covariance(self) -> np.ndarray:
         """Return the (P, P) covariance of the values, with no negative eigenvalue."""

@@ -83,8 +83,7 @@ def multipliers(
     found = []
     for size, own in zip(sizes, smooth_arm, strict=True):
         weights = np.hstack([-baseline, np.broadcast_to(own, baseline.shape)])
-        excess = curves.contrasts(weights)
-        excess = excess._replace(values=excess.values + fall, se=np.sqrt(excess.se**2 + variance))
+        excess = curves.contrasts(weights).plus(fall, variance)
         meeting = crossing(
             np.log(images / size), excess.values, excess.margin(level), preferred=0.0
         )

@@ -3,6 +3,12 @@
 Both arms' mean errors follow A · n^−α + floor. For a given α that is linear in A and the floor, so
 the fit is exact on a grid of α: no start, no luck. Intervals come from refitting means that are
 drawn together for both arms, as the crossed variation of `medscale.laws.crossed` has them.
+
+Where errors follow another law, the parameters move in ways that mean nothing: an arm whose images
+count for more raises the exponent of an exponential plateau, which has none. Means that are drawn
+around the fitted laws show how badly these fit when they are true, and curves that they fit worse
+identify no parameter. Few trials refute hardly any law, so what is said of parameters stays
+conditional on this one.
 """
 
 from __future__ import annotations
@@ -24,7 +30,8 @@ _LEAST_PAIRS = 3
 _EXPONENTS = np.geomspace(0.02, 4, 41)
 _FINER = np.geomspace(0.87, 1 / 0.87, 57)
 """Factors by which the best exponent is refined: a step of the grid to either side."""
-_DRAWS = 1000
+_DRAWS = 2000
+"""Their least p-value, 2 / (_DRAWS + 1), passes 0.05 after Holm for up to fifty parameters."""
 _SOLVABLE = 1e-12
 """Least determinant of the normal equations, relative to their diagonal."""
 _TIE = 1e-12
@@ -44,10 +51,13 @@ class Movement:
         low: Lower end of the interval of the difference; NaN where there are too few sizes or
             fewer than three trials.
         high: Upper end.
+        p: p-value of no difference; NaN where there is no interval.
+        law_p: p-value of both curves following the law; the same for every parameter, and NaN where
+            there is no interval.
         alone: Share of the arm's change of the curve that this parameter explains when the two
             others stay as they are, in [0, 1].
-        identified: Whether the interval is narrower than the parameter itself, the floor's than the
-            least mean error.
+        identified: Whether the law may be true, with a p-value above one minus the level, and the
+            interval is narrower than the parameter itself, the floor's than the least mean error.
     """
 
     parameter: str
@@ -56,6 +66,8 @@ class Movement:
     difference: float
     low: float
     high: float
+    p: float
+    law_p: float
     alone: float
     identified: bool
 
@@ -71,16 +83,21 @@ def movements(curves: LogMeans, sizes: np.ndarray, level: float) -> list[Movemen
     if len(sizes) < LEAST_SIZES:
         nan = np.nan
         return [
-            Movement(name, nan, nan, nan, nan, nan, nan, identified=False) for name in PARAMETERS
+            Movement(name, nan, nan, nan, nan, nan, nan, nan, nan, identified=False)
+            for name in PARAMETERS
         ]
     logs = np.split(curves.values, 2)
     baseline, arm = (_fit(log[None], sizes)[0] for log in logs)
     alone = _alone(logs, sizes)
-    low = high = np.full(3, np.nan)
+    low = high = p = np.full(3, np.nan)
+    law_p = np.nan
     if curves.pairs.min() >= _LEAST_PAIRS:
-        drawn = [_fit(part, sizes) for part in np.split(_draws(curves), 2, axis=1)]
-        tails = [0.5 - level / 2, 0.5 + level / 2]
-        low, high = np.quantile(drawn[1] - drawn[0], tails, axis=0)
+        deviations = np.split(_deviations(curves), 2, axis=1)
+        drawn = [_fit(log + part, sizes) for log, part in zip(logs, deviations, strict=True)]
+        changes = drawn[1] - drawn[0]
+        low, high = np.quantile(changes, [0.5 - level / 2, 0.5 + level / 2], axis=0)
+        p = np.minimum(2 * _share(np.minimum((changes <= 0).sum(0), (changes >= 0).sum(0))), 1)
+        law_p = _law_p(logs, deviations, sizes)
     scale = np.array([*baseline[:2], np.exp(curves.values.min())])
     return [
         Movement(
@@ -90,22 +107,57 @@ def movements(curves: LogMeans, sizes: np.ndarray, level: float) -> list[Movemen
             difference=float(arm[index] - baseline[index]),
             low=float(low[index]),
             high=float(high[index]),
+            p=float(p[index]),
+            law_p=float(law_p),
             alone=float(alone[index]),
-            identified=bool(high[index] - low[index] < scale[index]),
+            identified=bool(law_p > 1 - level and high[index] - low[index] < scale[index]),
         )
         for index, name in enumerate(PARAMETERS)
     ]
 
 
-def _draws(curves: LogMeans) -> np.ndarray:
-    """Return (B, P) log means as other training subsets and test subjects might give them."""
+def _deviations(curves: LogMeans) -> np.ndarray:
+    """Return (B, P) by how much the log means of other subsets and subjects might differ."""
     generator = numpy_generator(0, "comparison", "movement")
     df = curves.pairs.min() - 1
     values, vectors = np.linalg.eigh(curves.covariance())
     root = vectors * np.sqrt(np.maximum(values, 0))
     normal = generator.standard_normal((_DRAWS, len(values))) @ root.T
     # Few trials say little about their own spread: Student's t instead of the normal.
-    return np.asarray(curves.values + normal * np.sqrt(df / generator.chisquare(df, (_DRAWS, 1))))
+    return np.asarray(normal * np.sqrt(df / generator.chisquare(df, (_DRAWS, 1))))
+
+
+def _share(count: np.ndarray) -> np.ndarray:
+    """Return the share of draws, the data themselves counting as one."""
+    return (1 + count) / (1 + _DRAWS)
+
+
+def _law_p(logs: list[np.ndarray], deviations: list[np.ndarray], sizes: np.ndarray) -> float:
+    """Return the p-value of both curves following the law, by drawing around their fitted laws.
+
+    Args:
+        logs: Log mean errors of both arms, each (K,).
+        deviations: Of both arms, each (B, K).
+        sizes: (K,) ascending.
+    """
+    seen, drawn = np.zeros(1), np.zeros(_DRAWS)
+    for log, part in zip(logs, deviations, strict=True):
+        law = _fit(log[None], sizes)
+        around = np.log(_errors(law, sizes)) + part
+        seen += _misfit(log[None], law, sizes)
+        drawn += _misfit(around, _fit(around, sizes), sizes)
+    return float(_share((drawn >= seen).sum()))
+
+
+def _errors(laws: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Return (B, K) errors of laws (B, 3)."""
+    factor, exponent, floor = laws.T[..., None]
+    return np.asarray(factor * sizes**-exponent + floor)
+
+
+def _misfit(logs: np.ndarray, laws: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Return (B,) sums of squared relative residuals, which is what a fit makes least."""
+    return np.asarray(((1 - _errors(laws, sizes) * np.exp(-logs)) ** 2).sum(1))
 
 
 def _fit(logs: np.ndarray, sizes: np.ndarray) -> np.ndarray:

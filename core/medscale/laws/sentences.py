@@ -48,7 +48,7 @@ def sentences(
     moved = [
         row
         for row in parameters.to_dict("records")
-        if row["identified"] and not row["low"] <= 0 <= row["high"]
+        if row["identified"] and row["verdict"] in ("lower", "higher")
     ]
     return [
         *(of(row) + _worth(row, baseline) for row in telling),
@@ -191,9 +191,9 @@ def _sizes(rows: Sequence[Row], verdict: str) -> str:
 
 
 def _moved(row: Row, baseline: str) -> str:
-    way = "lowers" if row["difference"] < 0 else "raises"
+    way = "lowers" if row["verdict"] == "lower" else "raises"
     return (
-        f"{row['arm']} {way} the {row['parameter']} of the law from {row['baseline_value']:.3g} to "
-        f"{row['arm_value']:.3g} (difference {row['low']:.2g} to {row['high']:.2g}), "
-        f"compared with {baseline}."
+        f"If errors are factor · n^−exponent + floor, {row['arm']} {way} the {row['parameter']} "
+        f"from {row['baseline_value']:.3g} to {row['arm_value']:.3g} (difference "
+        f"{row['low']:.2g} to {row['high']:.2g}), compared with {baseline}, {_CORRECTED}."
     )

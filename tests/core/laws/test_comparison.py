@@ -249,6 +249,40 @@ def test_a_size_without_any_error_is_left_out() -> None:
     assert any("n = 16" in text and "zero" in text for text in found.warnings)
 
 
+def test_an_interval_leaves_one_out_where_its_test_says_so() -> None:
+    for seed in range(5):
+        found = compared(1.2, luck=0.3, replicates=3, seed=seed)
+        for table in (found.ratios, found.overall):
+            beyond = (table["low"] > 1) | (table["high"] < 1)
+            assert beyond.to_list() == (table["p"] < 0.05).to_list()
+
+
+def test_all_parameters_are_corrected_together() -> None:
+    trials, cases = run()
+    alone = compare(trials, cases, baseline="none").parameters
+    assert alone["p_adjusted"].min() == pytest.approx(3 * alone["p"].min())
+    assert dict(zip(alone["parameter"], alone["verdict"], strict=True)) == {
+        "factor": "lower",
+        "exponent": "not told apart",
+        "floor": "not told apart",
+    }
+    twice = [
+        pd.concat([table, table.assign(task=table["task"] + "b")]) for table in (trials, cases)
+    ]
+    both = compare(twice[0], twice[1], baseline="none").parameters
+    assert both["p_adjusted"].min() == pytest.approx(6 * alone["p"].min())
+
+
+def test_curves_of_another_law_have_no_parameters_and_say_so() -> None:
+    trials, cases = run()
+    decay = np.exp(-cases["size"] / 4) * cases["size"] ** 0.4
+    found = compare(trials, cases.assign(dice=1 - (1 - cases["dice"]) * decay), baseline="none")
+    assert not found.parameters["identified"].any()
+    assert not any("If errors are" in sentence for sentence in found.sentences)
+    assert any("does not fit both curves" in text for text in found.warnings)
+    assert not any("does not fit" in text for text in compared().warnings)
+
+
 def test_few_sizes_do_not_identify_a_law() -> None:
     found = compared(sizes=(2, 4, 8))
     assert found.parameters["baseline_value"].isna().all()

@@ -34,7 +34,7 @@ def test_with_trials_alone_it_is_the_paired_t_test() -> None:
     effect = noise(0.01, 6, 1)
     found = LogMeans.of(paired(both(effect))).contrasts(RATIO)
     expected = stats.ttest_1samp(np.log1p(effect[:, 0]), 0)
-    assert found.df[0] == pytest.approx(5)
+    assert found.df[0, 0] == 5
     assert found.p_values()[0] == pytest.approx(expected.pvalue, rel=0.02)
     low, high = expected.confidence_interval(0.95)
     assert found.margin(0.95)[0] == pytest.approx((high - low) / 2, rel=0.02)
@@ -44,7 +44,7 @@ def test_with_subjects_alone_it_is_the_t_test_over_subjects() -> None:
     effect = noise(0.01, 1, 8)
     found = LogMeans.of(paired(both(effect))).contrasts(RATIO)
     expected = stats.ttest_1samp(effect[0], 0)
-    assert found.df[0] == pytest.approx(7)
+    assert found.df[1, 0] == 7
     assert found.p_values()[0] == pytest.approx(expected.pvalue, rel=0.05)
 
 
@@ -55,9 +55,18 @@ def test_with_both_it_is_hillis_variance() -> None:
     rest = effect - rows[:, None] - columns + effect.mean()
     of_trials = rows.var(ddof=1) / 6
     beyond = max(columns.var(ddof=1) / 8 - (rest**2).sum() / (5 * 7) / 48, 0)
+    assert found.variances[:, 0] == pytest.approx([of_trials, beyond], rel=0.06)
     assert found.se[0] == pytest.approx(np.sqrt(of_trials + beyond), rel=0.03)
-    df = (of_trials + beyond) ** 2 / (of_trials**2 / 5 + beyond**2 / 7)
-    assert found.df[0] == pytest.approx(df, rel=0.1)
+    assert found.df[:, 0].tolist() == [5, 7]
+
+
+def test_what_is_added_is_known_well() -> None:
+    found = LogMeans.of(paired(both(noise(0.01, 6, 1)))).contrasts(RATIO)
+    more = found.plus(np.array([0.5]), np.array([0.04]))
+    assert more.values[0] == found.values[0] + 0.5
+    assert more.se[0] == pytest.approx(np.hypot(found.se[0], 0.2))
+    far = stats.norm.isf(0.025) * 0.2
+    assert more.margin(0.95)[0] == pytest.approx(np.hypot(found.margin(0.95)[0], far))
 
 
 def test_what_the_arms_share_cancels() -> None:

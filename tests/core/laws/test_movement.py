@@ -16,7 +16,12 @@ LAW = {"factor": 0.5, "exponent": 0.7, "floor": 0.04}
 def curves(changes: dict[str, float], noise: float = 0.005, trials: int = 6) -> LogMeans:
     """Return curves of two arms, the second with changed parameters."""
     laws = [LAW, LAW | changes]
-    means = np.stack([law["factor"] * SIZES ** -law["exponent"] + law["floor"] for law in laws])
+    means = [law["factor"] * SIZES ** -law["exponent"] + law["floor"] for law in laws]
+    return around(np.stack(means), noise, trials)
+
+
+def around(means: np.ndarray, noise: float, trials: int = 6) -> LogMeans:
+    """Return curves of two arms whose trials lie around these mean errors."""
     luck = noise * np.random.default_rng(1).standard_normal((2, len(SIZES), trials))
     errors = (means[..., None] * np.exp(luck))[..., None]
     return LogMeans.of(PairedErrors(SIZES, errors, np.ones((len(SIZES), trials, 1))))
@@ -36,7 +41,7 @@ def test_the_parameter_that_moves_is_found(parameter: str, value: float) -> None
         truth = value - LAW[name] if name == parameter else 0
         assert found[name].low <= truth <= found[name].high
     told = {name for name in PARAMETERS if not found[name].low <= 0 <= found[name].high}
-    assert told == {parameter}
+    assert told == {parameter} == {name for name in PARAMETERS if found[name].p < 0.05}
     assert max(PARAMETERS, key=lambda name: found[name].alone) == parameter
     assert found[parameter].alone > 0.98
 
@@ -52,9 +57,34 @@ def test_noise_leaves_exponent_and_floor_unidentified() -> None:
     assert not found["floor"].identified
 
 
+def plateau(sizes: np.ndarray) -> np.ndarray:
+    return np.asarray(0.5 * np.exp(-sizes / 20) + 0.1)
+
+
+def test_another_law_identifies_no_parameter() -> None:
+    # To double all images is no change of a factor, an exponent or a floor.
+    means = np.stack([plateau(SIZES), plateau(2 * SIZES)])
+    found = movements(around(means, noise=0.03), SIZES, 0.95)
+    assert any(one.p < 0.01 for one in found)
+    assert all(one.law_p < 0.05 for one in found)
+    assert not any(one.identified for one in found)
+
+
+def test_noise_is_no_sign_of_another_law() -> None:
+    means = np.stack([LAW["factor"] * SIZES ** -LAW["exponent"] + LAW["floor"]] * 2)
+    refused = 0
+    for seed in range(40):
+        luck = np.random.default_rng(seed).standard_normal((2, len(SIZES), 6, 1))
+        errors = means[..., None, None] * np.exp(0.1 * luck)
+        found = LogMeans.of(PairedErrors(SIZES, errors, np.ones((len(SIZES), 6, 1))))
+        refused += movements(found, SIZES, 0.95)[0].law_p < 0.05
+    assert refused <= 4
+
+
 def test_the_same_curve_moves_nothing() -> None:
     for found in moved({}, noise=0).values():
         assert found.difference == 0
+        assert found.p == 1
         assert np.isnan(found.alone)
 
 
@@ -83,5 +113,5 @@ def test_it_is_the_same_every_time() -> None:
 def test_two_trials_give_estimates_only() -> None:
     for found in movements(curves({"factor": 0.3}, trials=2), SIZES, 0.95):
         assert np.isfinite(found.difference)
-        assert np.isnan([found.low, found.high]).all()
+        assert np.isnan([found.low, found.high, found.p, found.law_p]).all()
         assert not found.identified

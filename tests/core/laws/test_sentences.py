@@ -7,7 +7,7 @@ import math
 import pandas as pd
 import pytest
 
-from medscale.laws.sentences import saving
+from medscale.laws.sentences import saving, sentences
 
 
 def _efficiency(arm: str, size: int, multiplier: float) -> dict[str, object]:
@@ -84,3 +84,36 @@ def test_a_last_size_without_interval_does_not_speak_for_the_others() -> None:
     overall = pd.DataFrame([_overall("one", 0.6)])
     sentence = saving(overall=overall, efficiency=pd.DataFrame(rows), baseline="none")
     assert sentence == "With one, 4 annotated images are worth 12 (interval from 4.4) without it."
+
+
+def test_a_parameter_is_told_where_it_is_identified_and_its_test_stands_correction() -> None:
+    ratios = pd.DataFrame([_overall("one", 0.6) | {"size": 4, "low": 0.5, "high": 0.7}])
+    overall = ratios.assign(bound=">=")
+    efficiency = pd.DataFrame([_efficiency("one", 4, 3.0)])
+    moved = {
+        "parameter": "floor",
+        "baseline_value": 0.1,
+        "arm_value": 0.05,
+        "difference": -0.05,
+        "low": -0.08,
+        "high": -0.02,
+        "identified": True,
+        "verdict": "lower",
+    }
+
+    def told(**changes: object) -> str:
+        return sentences(
+            ratios=ratios,
+            overall=overall,
+            efficiency=efficiency,
+            parameters=pd.DataFrame([_overall("one", 0.6) | moved | changes]),
+            baseline="none",
+        )[-1]
+
+    assert told() == (
+        "If errors are factor · n^−exponent + floor, one lowers the floor from 0.1 to 0.05 "
+        "(difference -0.08 to -0.02), compared with none, after correction for the number of tests."
+    )
+    assert "raises the floor" in told(verdict="higher")
+    assert "floor" not in told(verdict="not told apart")
+    assert "floor" not in told(identified=False)
