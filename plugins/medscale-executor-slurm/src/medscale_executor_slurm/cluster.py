@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import IO
 
 from medscale.errors import PluginError
 
@@ -125,9 +125,9 @@ def _ask(
 ) -> tuple[int, str, str]:
     """Run a command of SLURM; return its exit status, and what it printed and complained."""
     with (
-        tempfile.TemporaryFile("w+") as given,
-        tempfile.TemporaryFile("w+") as printed,
-        tempfile.TemporaryFile("w+") as complained,
+        _file() as given,
+        _file() as printed,
+        _file() as complained,
     ):
         given.write(script)
         given.seek(0)
@@ -136,8 +136,7 @@ def _ask(
             stdin=given,
             stdout=printed,
             stderr=complained,
-            # Its messages are read here.
-            env={**(os.environ if environment is None else environment), "LC_ALL": "C"},
+            env=environment,
             start_new_session=True,  # Ctrl-C is for this process to answer
         )
         deadline = time.monotonic() + _ANSWER_SECONDS
@@ -155,6 +154,11 @@ def _ask(
         printed.seek(0)
         complained.seek(0)
         return process.returncode, printed.read(), complained.read()
+
+
+def _file() -> IO[str]:
+    # Paths may hold any bytes.
+    return tempfile.TemporaryFile("w+", encoding="utf-8", errors="surrogateescape")
 
 
 def _sentence(complaint: str) -> str:
