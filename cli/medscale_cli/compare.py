@@ -89,7 +89,7 @@ def show_comparison(comparison: Comparison) -> None:
     for (task, backbone), sizes in comparison.to_frame().groupby(["task", "backbone"], sort=False):
         title = f"{task} · {backbone}"
         console.print(_sizes(title, sizes, comparison))
-        console.print(_parameters(title, _at(task, backbone, comparison.parameters)))
+        console.print(_parameters(title, _at(task, backbone, comparison.parameters), comparison))
         speed = _at(task, backbone, comparison.speed)
         if len(speed):
             console.print(_speed(title, speed))
@@ -106,13 +106,11 @@ def _sizes(title: str, rows: pd.DataFrame, comparison: Comparison) -> Table:
     """Return sizes down, and at each of them the arms."""
     from medscale.laws.forecast import format_level
 
-    tests = int(comparison.ratios["p"].notna().sum())
     table = _table(
         f"{title}: error of an arm ÷ error of {comparison.baseline} ({comparison.metric}), and how "
         f"many images of {comparison.baseline} n images are worth",
-        f"{format_level(comparison.level)} intervals; ↓ ↑ lower or higher at p ≤ "
-        f"{1 - comparison.level:.2g}, corrected for {tests} tests"
-        if tests
+        f"{format_level(comparison.level)} intervals; {_tests(comparison, comparison.ratios)}"
+        if comparison.ratios["p"].notna().any()
         else "one training at each size: no intervals, no tests",
         left=("n", "arm"),
         right=("÷ error", "worth"),
@@ -120,6 +118,13 @@ def _sizes(title: str, rows: pd.DataFrame, comparison: Comparison) -> Table:
     for keys, row in _by(rows, "size", "arm"):
         table.add_row(*keys, *_cells(row))
     return table
+
+
+def _tests(comparison: Comparison, table: pd.DataFrame) -> str:
+    return (
+        f"↓ ↑ lower or higher at p ≤ {1 - comparison.level:.2g}, corrected for "
+        f"{table['p'].notna().sum()} tests"
+    )
 
 
 def _cells(row: dict[Any, Any]) -> tuple[str, str]:
@@ -133,20 +138,23 @@ def _cells(row: dict[Any, Any]) -> tuple[str, str]:
     return ratio + _TOLD.get(row["verdict"], ""), worth
 
 
-def _parameters(title: str, parameters: pd.DataFrame) -> Table:
+def _parameters(title: str, parameters: pd.DataFrame, comparison: Comparison) -> Table:
+    alone = "alone: share of the change that this parameter explains by itself"
+    told = parameters["identified"].any()
     table = _table(
         f"{title}: what of factor · n^−exponent + floor an arm moves",
-        "alone: share of the change that this parameter explains by itself",
+        f"{_tests(comparison, comparison.parameters)}; {alone}" if told else alone,
         left=("arm", "parameter"),
         right=("without", "with", "difference", "alone"),
     )
     for keys, row in _by(parameters, "arm", "parameter"):
-        interval = _interval(row["low"], row["high"], ".3g") if row["identified"] else ""
+        interval = _interval(row["low"], row["high"], ".3g")
+        difference = f"{row['difference']:+.3g}{interval}{_TOLD.get(row['verdict'], '')}"
         table.add_row(
             *keys,
             _number(row["baseline_value"], ".3g"),
             _number(row["arm_value"], ".3g"),
-            f"{row['difference']:+.3g}{interval}" if row["identified"] else "not identified",
+            difference if row["identified"] else "not identified",
             _number(row["alone"], ".0%"),
         )
     return table

@@ -72,9 +72,11 @@ def test_every_size_has_its_numbers(run: Path) -> None:
             line.startswith(f"│ {size:>2} │ [red] ") and "0.7" in line
             for line in output.splitlines()
         )
-    assert output.count("↓") == 6  # five sizes and the caption
+    assert output.count("↓") == 8  # five sizes, the factor, and both captions
     assert "corrected for 5 tests" in output
-    assert "factor" in output
+    (factor,) = (line for line in output.splitlines() if "│ factor" in line)
+    assert "↓" in factor
+    assert "corrected for 3 tests" in output
     assert "steps to the best checkpoint" in output
 
 

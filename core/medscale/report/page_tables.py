@@ -36,6 +36,7 @@ def movements(parameters: pd.DataFrame) -> pd.DataFrame:
             "baseline": row["baseline_value"],
             "with the arm": row["arm_value"],
             "difference": _difference(row) if row["identified"] else "not identified",
+            "p, corrected": cell(row["p_adjusted"]) if row["identified"] else "–",
             "alone": "–" if math.isnan(row["alone"]) else percent(row["alone"]),
         }
         for row in parameters.to_dict("records")

@@ -21,6 +21,7 @@ def moved(**changes: Any) -> dict[str, Any]:
         "difference": -0.2,
         "low": -0.31,
         "high": 0.0512,
+        "p_adjusted": 0.0213,
         "alone": 0.874,
         "identified": True,
     }
@@ -41,6 +42,7 @@ def test_a_difference_stands_with_its_interval_only_where_it_is_identified() -> 
         "not identified",
         "not identified",
     ]
+    assert table["p, corrected"].tolist() == ["0.0213", "0.0213", "–", "–"]
     assert table["alone"].tolist() == ["87\u202f%", "87\u202f%", "87\u202f%", "–"]
     assert not {"low", "high", "identified"} & set(table.columns)
 
