@@ -190,6 +190,36 @@ def test_a_refusal_is_one_sentence(slurm: Path, tmp_path: Path) -> None:
         execute(tmp_path, partition="nope")
 
 
+def replace(command: Path, lines: str) -> None:
+    """Make a command of the stand-in do something else."""
+    command.unlink()
+    command.write_text(f"#!/bin/sh\n{lines}\n")
+    command.chmod(0o755)
+
+
+def test_what_was_refused_too_late_is_cancelled_once(slurm: Path, tmp_path: Path) -> None:
+    commands, calls = slurm.with_name("bin"), tmp_path / "calls"
+    replace(commands / "sbatch", "echo 'sbatch: error: Socket timed out' >&2; exit 1")
+    replace(commands / "scancel", f'echo "$@" >> {shlex.quote(str(calls))}; exit 1')
+    with pytest.raises(PluginError, match=r"sbatch refused .* \(Socket timed out\)"):
+        execute(tmp_path)
+    (call,) = calls.read_text().splitlines()
+    assert call.startswith("--name=medscale-")
+
+
+def test_jobs_that_cannot_be_stopped_are_named(
+    slurm: Path, worker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "_STOP_SECONDS", 1)
+    replace(slurm.with_name("bin") / "scancel", "exit 1")
+    with pytest.raises(PluginError, match="see to it yourself with `scancel 1`"):
+        execute(tmp_path, once(slurm, interrupt))
+    worker.touch()
+
+
 def test_a_machine_without_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(PluginError, match="no sbatch on this machine: run this where"):

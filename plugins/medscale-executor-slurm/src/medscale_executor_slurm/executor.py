@@ -80,6 +80,10 @@ class SlurmExecutor:
                 if seen is not None and all(job.ended for job in seen.values()):
                     return found
                 self._wait(heartbeat)
+        except PluginError:
+            # A controller that answers too late may have taken what sbatch says it refused.
+            cancel(which)
+            raise
         except BaseException as stop:
             _stop(which, stop)
             raise
