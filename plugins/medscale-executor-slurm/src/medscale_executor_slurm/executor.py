@@ -29,7 +29,6 @@ _TICK_SECONDS = 0.5
 _STOP_SECONDS = 90
 """Clusters give a cancelled job half a minute before they kill it."""
 _LOG_BYTES = 4000
-_WHY = {"": "it is no longer known", "TIMEOUT": "TIMEOUT, it reached its limit (slurm.time)"}
 
 
 class SlurmExecutor:
@@ -158,18 +157,21 @@ def _stop(which: str, why: BaseException) -> None:
 def _exit(place: int, job: JobState | None, log: Path) -> WorkerExit:
     """Return how a worker ended."""
     words = _tail(log)
-    name, node = (job.name, job.node) if job else ("", "")
-    if not job or name in STOPPED:
+    if job is None or not job.ended:
         code = -signal.SIGTERM
-        words += f"\nerror: SLURM ended this job: {_WHY.get(name, name)}"
-    elif name == OUT_OF_MEMORY:
+        words += "\nerror: SLURM no longer knows this job, and did not say how it ended"
+    elif job.name in STOPPED:
+        code = -signal.SIGTERM
+        limit = ", it reached its limit (slurm.time)" if job.name == "TIMEOUT" else ""
+        words += f"\nerror: SLURM ended this job: {job.name}{limit}"
+    elif job.name == OUT_OF_MEMORY:
         code = -signal.SIGKILL
         words += "\nerror: SLURM ended this job: it used more memory than it had (slurm.memory)"
     else:
         code = os.waitstatus_to_exitcode(job.status)
         if code and not words:
             words = (
-                f"error: the job failed on {node} before a worker could say anything: look "
+                f"error: the job failed on {job.node} before a worker could say anything: look "
                 f"whether {log.parent} and {sys.executable} are there, too"
             )
     return WorkerExit(worker=f"w{place}", code=code, log=words.strip())
